@@ -1,0 +1,119 @@
+//! Which adapters the machine has, and which one a run uses.
+
+use super::{DeviceKind, GpuError};
+
+/// One adapter as `lora-wgpu devices` lists it.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    /// Position in the list, as `--device` takes it.
+    pub index: usize,
+    pub name: String,
+    pub backend: String,
+    pub driver: String,
+    pub kind: DeviceKind,
+    pub caps: super::Caps,
+}
+
+pub(super) fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    wgpu::Instance::new(descriptor)
+}
+
+/// Every adapter, each physical device once: where one shows up on two backends, Vulkan wins.
+pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    adapters.sort_by_key(|adapter| backend_rank(adapter.get_info().backend));
+    let mut distinct: Vec<wgpu::Adapter> = Vec::new();
+    for adapter in adapters {
+        let info = adapter.get_info();
+        let twin = |other: &wgpu::Adapter| same_device(&other.get_info(), &info);
+        if !distinct.iter().any(twin) {
+            distinct.push(adapter);
+        }
+    }
+    distinct.sort_by_key(|adapter| kind_rank(kind_of(adapter.get_info().device_type)));
+    distinct
+}
+
+/// Two backends' views of one GPU. The same backend lists twins only when there really are two.
+fn same_device(a: &wgpu::AdapterInfo, b: &wgpu::AdapterInfo) -> bool {
+    let same_bus = a.device_pci_bus_id.is_empty()
+        || b.device_pci_bus_id.is_empty()
+        || a.device_pci_bus_id == b.device_pci_bus_id;
+    a.backend != b.backend && a.vendor == b.vendor && a.device == b.device && same_bus
+}
+
+fn backend_rank(backend: wgpu::Backend) -> u32 {
+    match backend {
+        wgpu::Backend::Vulkan => 0,
+        wgpu::Backend::Metal => 1,
+        wgpu::Backend::Dx12 => 2,
+        _ => 3,
+    }
+}
+
+fn kind_rank(kind: DeviceKind) -> u32 {
+    match kind {
+        DeviceKind::Discrete => 0,
+        DeviceKind::Integrated => 1,
+        DeviceKind::Other => 2,
+        DeviceKind::Cpu => 3,
+    }
+}
+
+pub(super) fn kind_of(device_type: wgpu::DeviceType) -> DeviceKind {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
+        wgpu::DeviceType::IntegratedGpu => DeviceKind::Integrated,
+        wgpu::DeviceType::Cpu => DeviceKind::Cpu,
+        _ => DeviceKind::Other,
+    }
+}
+
+/// Every adapter of this machine, best first.
+pub fn list_adapters() -> Vec<AdapterSummary> {
+    let adapters = enumerate(&instance());
+    adapters.iter().enumerate().map(|(index, adapter)| summarize(index, adapter)).collect()
+}
+
+pub(super) fn summarize(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
+    let info = adapter.get_info();
+    let caps = super::context::caps_of(adapter, &adapter.limits(), adapter.features());
+    AdapterSummary {
+        index,
+        name: info.name,
+        backend: format!("{:?}", info.backend),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        kind: caps.kind,
+        caps,
+    }
+}
+
+/// Picks by index, by a part of the name (case ignored), or the best one where nothing is wanted.
+pub(super) fn select(adapters: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<(usize, wgpu::Adapter), GpuError> {
+    if adapters.is_empty() {
+        return Err(GpuError::NoAdapter);
+    }
+    let position = match wanted {
+        None => Some(0),
+        Some(text) => match text.parse::<usize>() {
+            Ok(index) => (index < adapters.len()).then_some(index),
+            Err(_) => adapters.iter().position(|adapter| name_contains(adapter, text)),
+        },
+    };
+    let Some(index) = position else {
+        return Err(unknown_device(&adapters, wanted.unwrap_or_default()));
+    };
+    let mut adapters = adapters;
+    Ok((index, adapters.swap_remove(index)))
+}
+
+fn name_contains(adapter: &wgpu::Adapter, text: &str) -> bool {
+    adapter.get_info().name.to_lowercase().contains(&text.to_lowercase())
+}
+
+fn unknown_device(adapters: &[wgpu::Adapter], wanted: &str) -> GpuError {
+    let names = adapters.iter().enumerate().map(|(index, adapter)| format!("{index}: {}", adapter.get_info().name));
+    GpuError::UnknownDevice { wanted: wanted.to_owned(), available: names.collect::<Vec<_>>().join(", ") }
+}

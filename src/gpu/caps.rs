@@ -1,0 +1,46 @@
+//! What a device can do, reduced to what kernel choice depends on.
+
+/// The kinds of device that kernel choice and messages tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    Discrete,
+    Integrated,
+    /// A software driver (lavapipe, WARP, SwiftShader).
+    Cpu,
+    Other,
+}
+
+/// The family of kernels used for GEMM, convolution and attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// One output element per invocation: the check of the others.
+    Naive,
+    /// Register-tiled, WebGPU's default limits, no feature.
+    Portable,
+    /// Subgroup-broadcast tiles for software drivers with exactly eight lanes.
+    CpuDriver,
+}
+
+/// Capabilities and limits of one device.
+#[derive(Clone, Debug)]
+pub struct Caps {
+    pub kind: DeviceKind,
+    pub variant: Variant,
+    /// Lanes per subgroup as (least, most); (0, 0) where subgroup operations are missing.
+    pub subgroup: (u32, u32),
+    pub shader_f16: bool,
+    pub timestamps: bool,
+    /// Largest storage binding in bytes.
+    pub max_binding: u64,
+    /// Largest buffer in bytes.
+    pub max_buffer: u64,
+    /// Storage binding offsets are multiples of this many bytes.
+    pub offset_alignment: u64,
+}
+
+impl Caps {
+    /// Whether the [`Variant::CpuDriver`] kernels are defined on this device: their tiles spell out eight lanes.
+    pub fn allows_cpu_driver_kernels(&self) -> bool {
+        self.kind == DeviceKind::Cpu && self.subgroup == (8, 8)
+    }
+}

@@ -1,0 +1,170 @@
+//! The device, its queue, and the kernels compiled so far.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    AdapterSummary, Caps, GpuError, Kernel, KernelSpec, Variant,
+    adapters::{enumerate, instance, kind_of, select, summarize},
+    replay::Pace,
+};
+
+/// How to open a device.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Index or part of the name; the best adapter where absent.
+    pub device: Option<String>,
+    /// Forces a kernel family instead of choosing by capabilities.
+    pub variant: Option<Variant>,
+    /// Asks for WebGPU's default limits and no feature at all, as a browser would give.
+    pub default_limits: bool,
+}
+
+/// An open device. Cheap to share by reference; all methods take `&self`.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    summary: AdapterSummary,
+    caps: Caps,
+    kernels: Mutex<HashMap<KernelSpec, Arc<Kernel>>>,
+    failure: Arc<Mutex<Option<GpuError>>>,
+    pub(super) pace: Mutex<Pace>,
+}
+
+impl Gpu {
+    /// Opens the wanted adapter, or the best one.
+    ///
+    /// # Errors
+    /// No adapter, an unknown `device`, or an adapter that refuses a device.
+    pub fn open(options: &GpuOptions) -> Result<Self, GpuError> {
+        pin_software_vector_width();
+        let instance = instance();
+        let (index, adapter) = select(enumerate(&instance), options.device.as_deref())?;
+        let summary = summarize(index, &adapter);
+        let (features, limits) = wanted_features_and_limits(&adapter, options.default_limits);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("lora-wgpu"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| GpuError::NoDevice { adapter: summary.name.clone(), reason: error.to_string() })?;
+        let failure = Arc::new(Mutex::new(None));
+        install_error_callbacks(&device, &failure);
+        let mut caps = caps_of(&adapter, &limits, features);
+        caps.variant = options.variant.unwrap_or(caps.variant);
+        let pace = Mutex::new(Pace::for_kind(caps.kind));
+        Ok(Self { device, queue, summary, caps, kernels: Mutex::default(), failure, pace })
+    }
+
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    pub fn summary(&self) -> &AdapterSummary {
+        &self.summary
+    }
+
+    /// Changes the kernel family from now on: how a failed self-test steps back to the portable kernels.
+    pub fn set_variant(&mut self, variant: Variant) {
+        self.caps.variant = variant;
+    }
+
+    /// The compiled kernel of `spec`, compiled at most once.
+    pub fn kernel(&self, spec: &KernelSpec) -> Arc<Kernel> {
+        let mut kernels = lock(&self.kernels);
+        if let Some(kernel) = kernels.get(spec) {
+            return kernel.clone();
+        }
+        let kernel = Arc::new(Kernel::compile(&self.device, spec));
+        kernels.insert(spec.clone(), kernel.clone());
+        kernel
+    }
+
+    /// How many pipelines have been compiled.
+    pub fn kernel_count(&self) -> usize {
+        lock(&self.kernels).len()
+    }
+
+    /// The first failure the device reported since the last call, if any.
+    ///
+    /// # Errors
+    /// Out of memory, a lost device, or a rejected command.
+    pub fn check(&self) -> Result<(), GpuError> {
+        lock(&self.failure).take().map_or(Ok(()), Err)
+    }
+
+    /// Waits until everything submitted so far has run.
+    ///
+    /// # Errors
+    /// As [`Gpu::check`]; a device that never answers counts as lost.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        let timeout = Some(Duration::from_secs(3600));
+        self.device
+            .poll(wgpu::PollType::Wait { submission_index: None, timeout })
+            .map_err(|error| GpuError::Lost(error.to_string()))?;
+        self.check()
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// lavapipe takes its lane count from the host's vectors; 256 bits are eight lanes, the width that its kernels are
+/// written for and the fastest one measured.
+fn pin_software_vector_width() {
+    if std::env::var_os("LP_NATIVE_VECTOR_WIDTH").is_none() {
+        // SAFETY: called before the Vulkan driver is loaded and before any thread of ours exists.
+        unsafe { std::env::set_var("LP_NATIVE_VECTOR_WIDTH", "256") };
+    }
+}
+
+fn wanted_features_and_limits(adapter: &wgpu::Adapter, default_limits: bool) -> (wgpu::Features, wgpu::Limits) {
+    if default_limits {
+        return (wgpu::Features::empty(), wgpu::Limits::defaults());
+    }
+    let useful = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+    (adapter.features() & useful, adapter.limits())
+}
+
+pub(super) fn caps_of(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
+    let info = adapter.get_info();
+    let subgroups = features.contains(wgpu::Features::SUBGROUP);
+    let mut caps = Caps {
+        kind: kind_of(info.device_type),
+        variant: Variant::Portable,
+        subgroup: if subgroups { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
+        shader_f16: features.contains(wgpu::Features::SHADER_F16),
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        max_binding: u64::from(limits.max_storage_buffer_binding_size),
+        max_buffer: limits.max_buffer_size,
+        offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+    };
+    if caps.allows_cpu_driver_kernels() {
+        caps.variant = Variant::CpuDriver;
+    }
+    caps
+}
+
+fn install_error_callbacks(device: &wgpu::Device, failure: &Arc<Mutex<Option<GpuError>>>) {
+    let slot = failure.clone();
+    device.on_uncaptured_error(Arc::new(move |error| {
+        let error = match error {
+            wgpu::Error::OutOfMemory { source } => GpuError::OutOfMemory(source.to_string()),
+            other => GpuError::Rejected(other.to_string()),
+        };
+        lock(&slot).get_or_insert(error);
+    }));
+    let slot = failure.clone();
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            lock(&slot).get_or_insert(GpuError::Lost(message));
+        }
+    });
+}

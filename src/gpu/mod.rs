@@ -1,0 +1,22 @@
+//! The only code that calls wgpu: adapters, the device, buffers, kernels and their replay.
+//!
+//! This layer knows buffers and dispatches; it knows no tensor shapes.
+
+mod adapters;
+mod buffer;
+mod caps;
+mod context;
+mod error;
+mod kernel;
+mod profiler;
+mod replay;
+pub mod shader;
+
+pub use adapters::{AdapterSummary, list_adapters};
+pub use buffer::{Buffer, BufferSlice, Pending};
+pub use caps::{Caps, DeviceKind, Variant};
+pub use context::{Gpu, GpuOptions};
+pub use error::GpuError;
+pub use kernel::{Access, Kernel, KernelSpec};
+pub use profiler::KernelTime;
+pub use replay::{Cost, Dispatch, PARAMS_STRIDE, Sequence};
