@@ -38,9 +38,8 @@ pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
 
 /// Two backends' views of one GPU. The same backend lists twins only when there really are two.
 fn same_device(a: &wgpu::AdapterInfo, b: &wgpu::AdapterInfo) -> bool {
-    let same_bus = a.device_pci_bus_id.is_empty()
-        || b.device_pci_bus_id.is_empty()
-        || a.device_pci_bus_id == b.device_pci_bus_id;
+    let same_bus =
+        a.device_pci_bus_id.is_empty() || b.device_pci_bus_id.is_empty() || a.device_pci_bus_id == b.device_pci_bus_id;
     a.backend != b.backend && a.vendor == b.vendor && a.device == b.device && same_bus
 }
 

@@ -21,6 +21,8 @@ pub struct GpuOptions {
     pub variant: Option<Variant>,
     /// Asks for WebGPU's default limits and no feature at all, as a browser would give.
     pub default_limits: bool,
+    /// Bounds checks in shaders; on in builds with debug assertions where absent.
+    pub shader_checks: Option<bool>,
 }
 
 /// An open device. Cheap to share by reference; all methods take `&self`.
@@ -32,6 +34,7 @@ pub struct Gpu {
     kernels: Mutex<HashMap<KernelSpec, Arc<Kernel>>>,
     failure: Arc<Mutex<Option<GpuError>>>,
     pub(super) pace: Mutex<Pace>,
+    shader_checks: bool,
 }
 
 impl Gpu {
@@ -59,7 +62,8 @@ impl Gpu {
         let mut caps = caps_of(&adapter, &limits, features);
         caps.variant = options.variant.unwrap_or(caps.variant);
         let pace = Mutex::new(Pace::for_kind(caps.kind));
-        Ok(Self { device, queue, summary, caps, kernels: Mutex::default(), failure, pace })
+        let shader_checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
+        Ok(Self { device, queue, summary, caps, kernels: Mutex::default(), failure, pace, shader_checks })
     }
 
     pub fn caps(&self) -> &Caps {
@@ -81,7 +85,7 @@ impl Gpu {
         if let Some(kernel) = kernels.get(spec) {
             return kernel.clone();
         }
-        let kernel = Arc::new(Kernel::compile(&self.device, spec));
+        let kernel = Arc::new(Kernel::compile(&self.device, spec, self.shader_checks));
         kernels.insert(spec.clone(), kernel.clone());
         kernel
     }

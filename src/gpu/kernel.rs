@@ -66,13 +66,13 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn compile(device: &wgpu::Device, spec: &KernelSpec) -> Self {
+    pub(super) fn compile(device: &wgpu::Device, spec: &KernelSpec, checks: bool) -> Self {
         let label = spec.label();
         let source = wgpu::ShaderSource::Wgsl(Cow::Owned(spec.source()));
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(&label), source };
         // SAFETY: every kernel stays inside its bindings; the suite runs all of them with the checks on, which is
         // what builds with debug assertions do.
-        let module = unsafe { device.create_shader_module_trusted(descriptor, runtime_checks()) };
+        let module = unsafe { device.create_shader_module_trusted(descriptor, runtime_checks(checks)) };
         let layout = bind_group_layout(device, &label, &spec.bindings);
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(&label),
@@ -94,8 +94,8 @@ impl Kernel {
     }
 }
 
-fn runtime_checks() -> wgpu::ShaderRuntimeChecks {
-    if cfg!(debug_assertions) { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() }
+fn runtime_checks(checks: bool) -> wgpu::ShaderRuntimeChecks {
+    if checks { wgpu::ShaderRuntimeChecks::checked() } else { wgpu::ShaderRuntimeChecks::unchecked() }
 }
 
 fn bind_group_layout(device: &wgpu::Device, label: &str, bindings: &[Access]) -> wgpu::BindGroupLayout {

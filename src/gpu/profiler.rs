@@ -99,7 +99,8 @@ fn resolve(
     gpu.queue.submit([encoder.finish()]);
     staging.map_async(wgpu::MapMode::Read, .., |_| {});
     gpu.wait()?;
-    let failed = |error: wgpu::MapRangeError| GpuError::Readback { what: "timestamps".into(), reason: error.to_string() };
+    let failed =
+        |error: wgpu::MapRangeError| GpuError::Readback { what: "timestamps".into(), reason: error.to_string() };
     let view = staging.get_mapped_range(..).map_err(failed)?;
     Ok(bytemuck::pod_collect_to_vec(&view))
 }

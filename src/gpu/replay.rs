@@ -130,6 +130,11 @@ impl Sequence {
         Ok(seconds)
     }
 
+    /// Submits the dispatch at `index` alone.
+    pub fn replay_one(&self, gpu: &Gpu, index: usize) {
+        self.submit(gpu, index..index + 1);
+    }
+
     fn submit(&self, gpu: &Gpu, range: std::ops::Range<usize>) {
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {

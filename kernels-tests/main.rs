@@ -1,0 +1,5 @@
+//! Every op against recorded PyTorch outputs and gradients and against plain loops, in each kernel variant.
+
+mod support;
+
+mod add;

@@ -1,0 +1,33 @@
+//! The ways every case is run: each kernel variant, and once more with WebGPU's default limits and no feature.
+
+use std::sync::OnceLock;
+
+use lora_wgpu::gpu::{Gpu, GpuOptions, Variant};
+
+/// One open device with a name for messages.
+pub struct Device {
+    pub name: &'static str,
+    pub gpu: Gpu,
+}
+
+/// The devices to run every case on.
+pub fn devices() -> &'static [Device] {
+    static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
+    DEVICES.get_or_init(|| {
+        let mut devices = vec![
+            open("naive", Variant::Naive, false),
+            open("portable", Variant::Portable, false),
+            open("portable with default limits", Variant::Portable, true),
+        ];
+        if devices[0].gpu.caps().allows_cpu_driver_kernels() {
+            devices.push(open("cpu driver", Variant::CpuDriver, false));
+        }
+        devices
+    })
+}
+
+fn open(name: &'static str, variant: Variant, default_limits: bool) -> Device {
+    let options = GpuOptions { variant: Some(variant), default_limits, ..Default::default() };
+    let gpu = Gpu::open(&options).expect("the tests need a Vulkan driver; tools/setup.sh installs one");
+    Device { name, gpu }
+}

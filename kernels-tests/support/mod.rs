@@ -1,0 +1,13 @@
+//! How a case is run: devices, tensors, guarded outputs, gradients, comparison.
+
+mod compare;
+mod devices;
+mod evaluate;
+mod fixture;
+mod tensor;
+
+pub use compare::{assert_close, relative_l2};
+pub use devices::{Device, devices};
+pub use evaluate::{Evaluated, evaluate, evaluate_with_gradients};
+pub use fixture::Fixture;
+pub use tensor::Tensor;

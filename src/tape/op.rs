@@ -1,0 +1,168 @@
+//! What an op is: a rule that lowers to kernel launches, and a rule that records its gradient.
+
+use std::{fmt::Debug, ops::Range};
+
+use crate::gpu::{Access, Caps, Cost, KernelSpec};
+
+use super::{DType, Tape, Value};
+
+/// One op with its parameters. The values it connects lie in the node.
+pub trait Op: Debug {
+    /// Name in labels and errors: the stem of its shader and source file.
+    fn name(&self) -> &'static str;
+
+    /// Appends the launches that compute the outputs from the inputs.
+    fn lower(&self, lowering: &mut Lowering<'_>);
+
+    /// Records nodes that compute the gradients that are wanted, and hands them to [`Backward::give`].
+    fn backward(&self, _backward: &mut Backward<'_>) {
+        panic!("{} has no gradient", self.name());
+    }
+}
+
+/// One storage binding of a launch.
+#[derive(Clone, Debug)]
+pub struct Arg {
+    pub value: Value,
+    /// Bytes of the value that are bound; all where absent. The start is a multiple of 256.
+    pub range: Option<Range<u64>>,
+}
+
+impl From<Value> for Arg {
+    fn from(value: Value) -> Self {
+        Self { value, range: None }
+    }
+}
+
+impl Value {
+    /// A part of this value, as a binding.
+    pub fn bytes(self, range: Range<u64>) -> Arg {
+        Arg { value: self, range: Some(range) }
+    }
+}
+
+/// One kernel launch over values.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub kernel: KernelSpec,
+    pub label: String,
+    pub args: Vec<Arg>,
+    pub params: Vec<u8>,
+    pub workgroups: [u32; 3],
+    pub cost: Cost,
+}
+
+impl Launch {
+    pub fn args_with_access(&self) -> impl Iterator<Item = (&Arg, Access)> {
+        self.args.iter().zip(self.kernel.bindings.iter().copied())
+    }
+}
+
+/// What [`Op::lower`] sees and fills.
+pub struct Lowering<'a> {
+    pub(super) tape: &'a mut Tape,
+    pub(super) caps: &'a Caps,
+    pub(super) label: String,
+    pub(super) inputs: &'a [Value],
+    pub(super) outputs: &'a [Value],
+    pub(super) launches: &'a mut Vec<Launch>,
+}
+
+impl Lowering<'_> {
+    pub fn caps(&self) -> &Caps {
+        self.caps
+    }
+
+    pub fn input(&self, index: usize) -> Value {
+        self.inputs[index]
+    }
+
+    pub fn input_count(&self) -> usize {
+        self.inputs.len()
+    }
+
+    pub fn output(&self, index: usize) -> Value {
+        self.outputs[index]
+    }
+
+    pub fn shape(&self, value: Value) -> &[usize] {
+        self.tape.shape(value)
+    }
+
+    pub fn dtype(&self, value: Value) -> DType {
+        self.tape.dtype(value)
+    }
+
+    pub fn elements(&self, value: Value) -> usize {
+        self.tape.elements(value)
+    }
+
+    /// A value that lives only between launches of this op.
+    pub fn scratch(&mut self, name: &str, shape: &[usize]) -> Value {
+        let name = format!("{}.{name}", self.label);
+        self.tape.planned(&name, shape, DType::F32)
+    }
+
+    /// Appends a launch. Bindings follow the kernel's declaration; `params` is its uniform block.
+    ///
+    /// # Panics
+    /// Where the number of arguments or the parameter block does not fit the kernel.
+    pub fn launch(
+        &mut self,
+        kernel: KernelSpec,
+        args: Vec<Arg>,
+        params: &impl bytemuck::Pod,
+        workgroups: [u32; 3],
+        cost: Cost,
+    ) {
+        let label = self.label.clone();
+        assert_eq!(args.len(), kernel.bindings.len(), "{label}: arguments of {}", kernel.label());
+        assert!(workgroups.iter().all(|&count| count <= 65_535), "{label}: {workgroups:?} workgroups");
+        let params = bytemuck::bytes_of(params).to_vec();
+        self.launches.push(Launch { kernel, label, args, params, workgroups, cost });
+    }
+}
+
+/// What [`Op::backward`] sees and fills. Inputs and outputs are those of the forward node, recomputed ones where the
+/// node lies in a checkpointed block.
+pub struct Backward<'a> {
+    pub tape: &'a mut Tape,
+    pub(super) inputs: Vec<Value>,
+    pub(super) outputs: Vec<Value>,
+    pub(super) d_outputs: Vec<Option<Value>>,
+    pub(super) wanted: Vec<bool>,
+    pub(super) d_inputs: Vec<Option<Value>>,
+}
+
+impl Backward<'_> {
+    pub fn input(&self, index: usize) -> Value {
+        self.inputs[index]
+    }
+
+    pub fn input_count(&self) -> usize {
+        self.inputs.len()
+    }
+
+    pub fn output(&self, index: usize) -> Value {
+        self.outputs[index]
+    }
+
+    /// Gradient of output `index`.
+    ///
+    /// # Panics
+    /// Where that output does not lead to the loss; an op with one differentiable output never sees that.
+    pub fn d_output(&self, index: usize) -> Value {
+        self.d_outputs[index].expect("a node is visited only where its gradient is known")
+    }
+
+    /// Whether anybody wants the gradient of input `index`.
+    pub fn wants(&self, index: usize) -> bool {
+        self.wanted[index]
+    }
+
+    /// Hands over the gradient of input `index`.
+    pub fn give(&mut self, index: usize, gradient: Value) {
+        assert_eq!(self.tape.shape(gradient), self.tape.shape(self.inputs[index]), "shape of a gradient");
+        self.d_inputs[index] = Some(gradient);
+    }
+}

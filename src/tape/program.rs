@@ -1,0 +1,196 @@
+//! A compiled tape: buffers bound, pipelines built, ready to be replayed.
+
+use std::collections::HashMap;
+
+use crate::gpu::{Access, Buffer, BufferSlice, Dispatch, Gpu, GpuError, KernelTime, Pending, Sequence};
+
+use super::{Arg, Plan, Tape, Value, plan::union_of_slots, value::Storage};
+
+/// A tape compiled for a device. Replaying it creates nothing: no buffer, bind group or pipeline.
+pub struct Program {
+    name: String,
+    sequence: Sequence,
+    inputs: HashMap<String, BufferSlice>,
+    outputs: HashMap<String, BufferSlice>,
+    /// What each dispatch writes, for finding the first value that is not finite.
+    written: Vec<(String, Vec<BufferSlice>)>,
+}
+
+impl Program {
+    /// Compiles one tape on its own.
+    ///
+    /// # Errors
+    /// A value too large for the device, or a failure of the device.
+    pub fn compile(gpu: &Gpu, name: &str, tape: Tape) -> Result<Self, GpuError> {
+        let plan = Plan::new(name, tape, gpu.caps())?;
+        let mut programs = Self::build(gpu, vec![plan])?;
+        Ok(programs.remove(0))
+    }
+
+    /// Compiles planned tapes that run one at a time and share their slots.
+    ///
+    /// # Errors
+    /// A failure of the device, above all too little memory.
+    pub fn build(gpu: &Gpu, plans: Vec<Plan>) -> Result<Vec<Self>, GpuError> {
+        let slots = union_of_slots(&plans);
+        plans.into_iter().map(|plan| Self::bind(gpu, plan, &slots)).collect()
+    }
+
+    fn bind(gpu: &Gpu, plan: Plan, slots: &[Buffer]) -> Result<Self, GpuError> {
+        let places = Places::new(&plan, slots);
+        let mut written = Vec::with_capacity(plan.launches.len());
+        let mut dispatches = Vec::with_capacity(plan.launches.len());
+        for launch in &plan.launches {
+            let bindings: Vec<BufferSlice> = launch.args.iter().map(|arg| places.arg(arg)).collect();
+            let accesses = launch.kernel.bindings.iter();
+            let writes = bindings.iter().zip(accesses).filter(|(_, access)| **access == Access::Write);
+            written.push((launch.label.clone(), writes.map(|(slice, _)| slice.clone()).collect()));
+            dispatches.push(Dispatch {
+                kernel: gpu.kernel(&launch.kernel),
+                label: launch.label.clone(),
+                params: launch.params.clone(),
+                bindings,
+                workgroups: launch.workgroups,
+                cost: launch.cost,
+            });
+        }
+        let named = |value: &Value| (plan.tape.name(*value).to_owned(), places.of(*value));
+        let inputs = plan.tape.inputs.iter().map(named).collect();
+        let outputs = plan.tape.kept.iter().map(|(name, value)| (name.clone(), places.of(*value))).collect();
+        let sequence = Sequence::build(gpu, dispatches)?;
+        Ok(Self { name: plan.name, sequence, inputs, outputs, written })
+    }
+
+    /// Writes an input from its first element.
+    ///
+    /// # Panics
+    /// On a name that the tape did not record, or a length that differs from the input's.
+    pub fn write<T: bytemuck::NoUninit>(&self, gpu: &Gpu, input: &str, data: &[T]) {
+        let slice = self.inputs.get(input).unwrap_or_else(|| panic!("{}: no input `{input}`", self.name));
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        assert_eq!(bytes.len() as u64, slice.bytes, "{}: length of input `{input}`", self.name);
+        gpu.upload(slice, bytes);
+    }
+
+    /// Whether the tape recorded an input of this name that something reads.
+    pub fn has_input(&self, input: &str) -> bool {
+        self.inputs.contains_key(input)
+    }
+
+    /// Submits one replay without waiting.
+    pub fn replay(&self, gpu: &Gpu) {
+        self.sequence.replay(gpu);
+    }
+
+    /// Replays, waits, and returns the seconds it took; later replays are split by what this one measured.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn replay_timed(&self, gpu: &Gpu) -> Result<f64, GpuError> {
+        self.sequence.replay_timed(gpu)
+    }
+
+    /// Replays once, timing every dispatch.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn profile(&self, gpu: &Gpu) -> Result<Vec<KernelTime>, GpuError> {
+        self.sequence.profile(gpu)
+    }
+
+    /// Where a kept value lies.
+    ///
+    /// # Panics
+    /// On a name that was not kept.
+    pub fn output(&self, name: &str) -> &BufferSlice {
+        self.outputs.get(name).unwrap_or_else(|| panic!("{}: no output `{name}`", self.name))
+    }
+
+    /// Names of all kept values.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.outputs.keys().map(String::as_str)
+    }
+
+    /// Reads a kept f32 value, waiting for it.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn read(&self, gpu: &Gpu, name: &str) -> Result<Vec<f32>, GpuError> {
+        Ok(bytemuck::pod_collect_to_vec(&gpu.read(self.output(name))?))
+    }
+
+    /// Starts reading a kept value; the copy is ordered after the replays submitted so far.
+    pub fn read_later(&self, gpu: &Gpu, name: &str) -> Pending {
+        gpu.read_later(self.output(name))
+    }
+
+    pub fn dispatch_count(&self) -> usize {
+        self.sequence.len()
+    }
+
+    /// Floating-point operations of one replay.
+    pub fn flops(&self) -> u64 {
+        self.sequence.cost().flops
+    }
+
+    /// Replays dispatch by dispatch and names the first that writes a value that is not finite.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn first_non_finite(&self, gpu: &Gpu) -> Result<Option<String>, GpuError> {
+        for (index, (label, slices)) in self.written.iter().enumerate() {
+            self.sequence.replay_one(gpu, index);
+            for slice in slices {
+                let values: Vec<f32> = bytemuck::pod_collect_to_vec(&gpu.read(slice)?);
+                if values.iter().any(|value| !value.is_finite()) {
+                    return Ok(Some(label.clone()));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Buffer slices of a plan's values.
+struct Places<'a> {
+    plan: &'a Plan,
+    slots: &'a [Buffer],
+    own: HashMap<Value, Buffer>,
+}
+
+impl<'a> Places<'a> {
+    /// Declares buffers of their own for inputs and kept values.
+    fn new(plan: &'a Plan, slots: &'a [Buffer]) -> Self {
+        let tape = &plan.tape;
+        let kept = tape.kept.iter().map(|(_, value)| tape.root(*value).0);
+        let lasting = tape.inputs.iter().copied().chain(kept);
+        let own = lasting.map(|value| {
+            let info = &tape.values[value.0];
+            (value, Buffer::declare(info.name.clone(), info.bytes()))
+        });
+        Self { plan, slots, own: own.collect() }
+    }
+
+    fn of(&self, value: Value) -> BufferSlice {
+        let tape = &self.plan.tape;
+        let (root, offset) = tape.root(value);
+        let base = match (&tape.values[root.0].storage, self.own.get(&root), self.plan.slots.get(&root)) {
+            (Storage::Buffer(slice), _, _) => slice.clone(),
+            (_, Some(buffer), _) => buffer.whole(),
+            (_, None, Some(&slot)) => self.slots[slot].whole(),
+            (_, None, None) => panic!("{} is read, but nothing computes it", tape.name(value)),
+        };
+        BufferSlice { offset: base.offset + offset, bytes: tape.values[value.0].bytes(), ..base }
+    }
+
+    fn arg(&self, arg: &Arg) -> BufferSlice {
+        let whole = self.of(arg.value);
+        match &arg.range {
+            None => whole,
+            Some(range) => {
+                assert!(range.end <= whole.bytes, "a band outside of {}", self.plan.tape.name(arg.value));
+                BufferSlice { offset: whole.offset + range.start, bytes: range.end - range.start, ..whole }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The tape itself: recording.
+
+use std::{ops::Range, rc::Rc};
+
+use crate::gpu::BufferSlice;
+
+use super::{
+    DType, Lowering, Op, Value,
+    op::Backward,
+    value::{Storage, ValueInfo},
+};
+
+/// One recorded op.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub op: Rc<dyn Op>,
+    pub label: String,
+    pub inputs: Vec<Value>,
+    pub outputs: Vec<Value>,
+    /// Writes into its inputs' buffers, and so is kept though nobody reads an output.
+    pub effect: bool,
+}
+
+/// A named stretch of nodes whose values may be recomputed in backward instead of kept.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    pub nodes: Range<usize>,
+}
+
+/// A recorded computation: plain data, walked by backward, the memory plan, the compiler and the tests.
+#[derive(Debug, Default)]
+pub struct Tape {
+    pub(super) values: Vec<ValueInfo>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) inputs: Vec<Value>,
+    pub(super) kept: Vec<(String, Value)>,
+    scope: Vec<String>,
+}
+
+impl Tape {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn shape(&self, value: Value) -> &[usize] {
+        &self.values[value.0].shape
+    }
+
+    pub fn dtype(&self, value: Value) -> DType {
+        self.values[value.0].dtype
+    }
+
+    pub fn elements(&self, value: Value) -> usize {
+        self.shape(value).iter().product()
+    }
+
+    pub fn name(&self, value: Value) -> &str {
+        &self.values[value.0].name
+    }
+
+    /// How many nodes are recorded.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// An f32 value that the host writes before a replay; see [`super::Program::write`].
+    pub fn input(&mut self, name: &str, shape: &[usize]) -> Value {
+        self.input_of(name, shape, DType::F32)
+    }
+
+    /// As [`Tape::input`], of any element type.
+    pub fn input_of(&mut self, name: &str, shape: &[usize], dtype: DType) -> Value {
+        let value = self.value(name, shape, dtype, Storage::Input);
+        self.inputs.push(value);
+        value
+    }
+
+    /// A value that lies in a buffer outliving the program: a frozen weight or a trained parameter.
+    pub fn external(&mut self, name: &str, shape: &[usize], dtype: DType, slice: &BufferSlice) -> Value {
+        let value = self.value(name, shape, dtype, Storage::Buffer(slice.clone()));
+        let bytes = self.values[value.0].bytes();
+        assert!(bytes <= slice.bytes, "{name} {shape:?} does not fit into {slice:?}");
+        value
+    }
+
+    /// Records an op. `outputs` gives each output's name and shape; all are f32.
+    pub fn push(&mut self, op: impl Op + 'static, inputs: &[Value], outputs: &[(&str, &[usize])]) -> Vec<Value> {
+        let label = self.label(op.name());
+        let values = outputs.iter().map(|(name, shape)| self.planned(&format!("{label}.{name}"), shape, DType::F32));
+        let outputs: Vec<Value> = values.collect();
+        self.nodes.push(Node {
+            op: Rc::new(op),
+            label,
+            inputs: inputs.to_vec(),
+            outputs: outputs.clone(),
+            effect: false,
+        });
+        outputs
+    }
+
+    /// Records an op without outputs that updates inputs in place. Those must lie in buffers that outlive the program.
+    pub fn push_effect(&mut self, op: impl Op + 'static, inputs: &[Value]) {
+        let label = self.label(op.name());
+        self.nodes.push(Node { op: Rc::new(op), label, inputs: inputs.to_vec(), outputs: Vec::new(), effect: true });
+    }
+
+    /// As [`Tape::push`] for an op with a single output.
+    pub fn push_one(&mut self, op: impl Op + 'static, inputs: &[Value], shape: &[usize]) -> Value {
+        self.push(op, inputs, &[("out", shape)])[0]
+    }
+
+    /// The same elements under another shape.
+    ///
+    /// # Panics
+    /// Where the number of elements differs.
+    pub fn reshape(&mut self, value: Value, shape: &[usize]) -> Value {
+        assert_eq!(shape.iter().product::<usize>(), self.elements(value), "reshape of {}", self.name(value));
+        if self.shape(value) == shape {
+            return value;
+        }
+        let name = self.name(value).to_owned();
+        let dtype = self.dtype(value);
+        let view = self.value(&name, shape, dtype, Storage::View { root: value, offset: 0 });
+        let label = self.label("reshape");
+        self.nodes.push(Node { op: Rc::new(Reshape), label, inputs: vec![value], outputs: vec![view], effect: false });
+        view
+    }
+
+    /// Lets `value` survive the replay, to be read under `name`.
+    pub fn keep(&mut self, name: &str, value: Value) {
+        self.kept.push((name.to_owned(), value));
+    }
+
+    /// Makes `value`, a node's output, be computed right into `slice`.
+    ///
+    /// # Panics
+    /// Where the value is a view, an input, or already lies in a buffer.
+    pub fn place(&mut self, value: Value, slice: &BufferSlice) {
+        let info = &mut self.values[value.0];
+        assert!(matches!(info.storage, Storage::Planned), "{} has a place already", info.name);
+        assert!(info.bytes() <= slice.bytes, "{} does not fit into {slice:?}", info.name);
+        info.storage = Storage::Buffer(slice.clone());
+    }
+
+    /// Names what `record` records: `scope` becomes a part of the labels.
+    pub fn scope<T>(&mut self, scope: &str, record: impl FnOnce(&mut Self) -> T) -> T {
+        self.scope.push(scope.to_owned());
+        let result = record(self);
+        self.scope.pop();
+        result
+    }
+
+    /// Marks what `record` records as one unit of gradient checkpointing. Blocks do not nest.
+    pub fn block<T>(&mut self, record: impl FnOnce(&mut Self) -> T) -> T {
+        let start = self.nodes.len();
+        let result = record(self);
+        self.blocks.push(Block { nodes: start..self.nodes.len() });
+        result
+    }
+
+    pub(super) fn planned(&mut self, name: &str, shape: &[usize], dtype: DType) -> Value {
+        self.value(name, shape, dtype, Storage::Planned)
+    }
+
+    fn value(&mut self, name: &str, shape: &[usize], dtype: DType, storage: Storage) -> Value {
+        self.values.push(ValueInfo { name: name.to_owned(), shape: shape.to_vec(), dtype, storage });
+        Value(self.values.len() - 1)
+    }
+
+    fn label(&self, name: &str) -> String {
+        if self.scope.is_empty() { name.to_owned() } else { format!("{}:{name}", self.scope.join(".")) }
+    }
+
+    /// The value in whose bytes `value` lies, and the offset there.
+    pub(super) fn root(&self, value: Value) -> (Value, u64) {
+        match self.values[value.0].storage {
+            Storage::View { root, offset } => {
+                let (root, base) = self.root(root);
+                (root, base + offset)
+            }
+            _ => (value, 0),
+        }
+    }
+
+    /// Records `node` once more on other values: fresh outputs, inputs as `rename` says.
+    pub(super) fn repeat(&mut self, node: &Node, rename: impl Fn(Value) -> Value) -> Vec<Value> {
+        let mut outputs = Vec::with_capacity(node.outputs.len());
+        for &output in &node.outputs {
+            let mut info = self.values[output.0].clone();
+            if let Storage::View { root, .. } = &mut info.storage {
+                *root = rename(*root);
+            }
+            self.values.push(info);
+            outputs.push(Value(self.values.len() - 1));
+        }
+        let inputs = node.inputs.iter().map(|&value| rename(value)).collect();
+        let label = format!("recompute {}", node.label);
+        self.nodes.push(Node { op: node.op.clone(), label, inputs, outputs: outputs.clone(), effect: false });
+        outputs
+    }
+}
+
+/// Other shape, same bytes.
+#[derive(Debug)]
+struct Reshape;
+
+impl Op for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn lower(&self, _lowering: &mut Lowering<'_>) {}
+
+    fn backward(&self, backward: &mut Backward<'_>) {
+        let shape = backward.tape.shape(backward.input(0)).to_vec();
+        let d_output = backward.d_output(0);
+        let d_input = backward.tape.reshape(d_output, &shape);
+        backward.give(0, d_input);
+    }
+}
