@@ -35,6 +35,7 @@ pub struct Tape {
     pub(super) blocks: Vec<Block>,
     pub(super) inputs: Vec<Value>,
     pub(super) kept: Vec<(String, Value)>,
+    observed: Vec<(String, Value)>,
     scope: Vec<String>,
 }
 
@@ -130,6 +131,16 @@ impl Tape {
     /// Lets `value` survive the replay, to be read under `name`.
     pub fn keep(&mut self, name: &str, value: Value) {
         self.kept.push((name.to_owned(), value));
+    }
+
+    /// Notes `value` as what the module `path` gives, for [`Tape::observed`].
+    pub fn observe(&mut self, path: &str, value: Value) {
+        self.observed.push((path.to_owned(), value));
+    }
+
+    /// What the module `path` gives, where it was recorded.
+    pub fn observed(&self, path: &str) -> Option<Value> {
+        self.observed.iter().find(|(name, _)| name == path).map(|(_, value)| *value)
     }
 
     /// Makes `value`, a node's output, be computed right into `slice`.

@@ -1,0 +1,61 @@
+//! diffusers' `ResnetBlock2D`, with and without a timestep embedding.
+
+use crate::{
+    nn::{Adapters, Builder, Conv3x3, GroupNorm, Linear},
+    ops::{self, ConvGeometry},
+    tape::{Tape, Value},
+};
+
+/// norm, SiLU, conv, + timestep, norm, SiLU, conv, + shortcut.
+#[derive(Clone, Debug)]
+pub(super) struct ResnetBlock {
+    path: String,
+    norm1: GroupNorm,
+    conv1: Conv3x3,
+    time_emb_proj: Option<Linear>,
+    norm2: GroupNorm,
+    conv2: Conv3x3,
+    conv_shortcut: Option<Linear>,
+}
+
+impl ResnetBlock {
+    /// `time_width` is the width of the timestep embedding where the block takes one.
+    pub fn new(
+        builder: &Builder<'_>,
+        in_channels: usize,
+        out_channels: usize,
+        time_width: Option<usize>,
+        eps: f32,
+    ) -> Self {
+        let shortcut = || Linear::new(&builder.pp("conv_shortcut"), in_channels, out_channels);
+        Self {
+            path: builder.path().to_owned(),
+            norm1: GroupNorm::new(&builder.pp("norm1"), in_channels, eps),
+            conv1: Conv3x3::new(&builder.pp("conv1"), in_channels, out_channels, ConvGeometry::Same),
+            time_emb_proj: time_width.map(|width| Linear::new(&builder.pp("time_emb_proj"), width, out_channels)),
+            norm2: GroupNorm::new(&builder.pp("norm2"), out_channels, eps),
+            conv2: Conv3x3::new(&builder.pp("conv2"), out_channels, out_channels, ConvGeometry::Same),
+            conv_shortcut: (in_channels != out_channels).then(shortcut),
+        }
+    }
+
+    /// `x`: (B, H, W, C); `time`: SiLU of the timestep embedding, (B, T), for blocks that take one.
+    pub fn forward(&self, tape: &mut Tape, x: Value, time: Option<Value>) -> Value {
+        let frozen = Adapters::none();
+        let mut hidden = self.norm1.forward_silu(tape, x);
+        hidden = self.conv1.forward(tape, hidden);
+        if let (Some(projection), Some(time)) = (&self.time_emb_proj, time) {
+            let shift = projection.forward(tape, time, &frozen);
+            hidden = tape.scope(&self.path, |tape| ops::add_channels(tape, hidden, shift));
+        }
+        hidden = self.norm2.forward_silu(tape, hidden);
+        hidden = self.conv2.forward(tape, hidden);
+        let shortcut = match &self.conv_shortcut {
+            Some(projection) => projection.forward(tape, x, &frozen),
+            None => x,
+        };
+        let out = tape.scope(&self.path, |tape| ops::add(tape, shortcut, hidden));
+        tape.observe(&self.path, out);
+        out
+    }
+}

@@ -1,0 +1,182 @@
+//! Building layers from a checkpoint part: paths, shape checks, and the list of what must be uploaded.
+
+use std::{cell::RefCell, rc::Rc};
+
+use thiserror::Error;
+
+use crate::{
+    tape::DType,
+    weights::{PartTensors, StorageType, Tensor},
+};
+
+use super::{
+    Weight, padded,
+    upload::{Layout, Upload},
+};
+
+/// Tensors that a model needs and a checkpoint does not have, or has in another shape.
+#[derive(Debug, Error)]
+#[error("the checkpoint's {part} does not fit Stable Diffusion v1:\n{}", list(.problems))]
+pub struct BuildError {
+    pub part: String,
+    pub problems: Vec<String>,
+}
+
+/// Lists the first problems and counts the rest.
+fn list(problems: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = problems.iter().take(SHOWN).map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n");
+    if problems.len() > SHOWN {
+        text += &format!("\n  … and {} more", problems.len() - SHOWN);
+    }
+    text
+}
+
+/// A linear layer or 1×1 convolution that a LoRA may adapt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// diffusers path, such as `mid_block.attentions.0.transformer_blocks.0.attn1.to_q`.
+    pub path: String,
+    pub in_features: usize,
+    pub out_features: usize,
+    /// Whether checkpoints store it as a 1×1 convolution.
+    pub conv: bool,
+}
+
+/// What building a model left behind besides the model.
+pub struct Built<'a> {
+    pub uploads: Vec<Upload<'a>>,
+    pub modules: Vec<Module>,
+}
+
+impl Built<'_> {
+    /// Bytes of device memory that the weights take.
+    pub fn bytes(&self) -> u64 {
+        self.uploads.iter().map(|upload| upload.weight.slice.buffer.bytes()).sum()
+    }
+}
+
+#[derive(Default)]
+struct State<'a> {
+    uploads: Vec<Upload<'a>>,
+    modules: Vec<Module>,
+    problems: Vec<String>,
+}
+
+/// Builds layers under a path. Problems are collected, so that all of them can be reported at once.
+#[derive(Clone)]
+pub struct Builder<'a> {
+    part: &'a PartTensors,
+    path: String,
+    state: Rc<RefCell<State<'a>>>,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(part: &'a PartTensors) -> Self {
+        Self { part, path: String::new(), state: Rc::default() }
+    }
+
+    /// The builder of a submodule.
+    #[must_use]
+    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
+        Self { path: self.name(&name.to_string()), ..self.clone() }
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the checkpoint has `name` under this path.
+    pub fn has(&self, name: &str) -> bool {
+        self.part.get(&self.name(name)).is_some()
+    }
+
+    /// A matrix `(out_features, in_features)` in the checkpoint's own precision; 1×1 convolutions count as matrices.
+    pub fn matrix(&self, name: &str, in_features: usize, out_features: usize) -> Weight {
+        let conv_shape = [out_features, in_features, 1, 1];
+        let shape = [padded(out_features), padded(in_features)];
+        self.take(name, &[&conv_shape[..2], &conv_shape], &shape, Layout::Matrix { out_features, in_features })
+    }
+
+    /// A 3×3 convolution's weight as `(9, in_channels, out_channels)` in the checkpoint's own precision.
+    pub fn conv3x3(&self, name: &str, in_channels: usize, out_channels: usize) -> Weight {
+        let stored = [out_channels, in_channels, 3, 3];
+        let shape = [9, padded(in_channels), padded(out_channels)];
+        self.take(name, &[&stored], &shape, Layout::Conv3x3 { out_channels, in_channels })
+    }
+
+    /// A bias or a norm's weight `(count)`, as f32 whatever the checkpoint has.
+    pub fn vector(&self, name: &str, count: usize) -> Weight {
+        self.take(name, &[&[count]], &[padded(count)], Layout::Vector)
+    }
+
+    /// The tensor itself, for rows that the host gathers.
+    ///
+    /// # Errors
+    /// Where it is missing or not of the shape `(rows, width)`.
+    pub fn host_table(&self, name: &str, width: usize) -> Option<Tensor<'a>> {
+        let name = self.name(name);
+        let tensor = self.part.get(&name);
+        match &tensor {
+            Some(tensor) if tensor.shape.len() == 2 && tensor.shape[1] == width => {}
+            Some(tensor) => self.problem(format!("{name} has the shape {:?}, not (rows, {width})", tensor.shape)),
+            None => self.problem(format!("{name} is missing")),
+        }
+        tensor
+    }
+
+    /// Notes a layer that a LoRA may adapt.
+    pub(super) fn adaptable(&self, in_features: usize, out_features: usize) {
+        let conv = self.part.get(&self.name("weight")).is_some_and(|tensor| tensor.shape.len() == 4);
+        let module = Module { path: self.path.clone(), in_features, out_features, conv };
+        self.state.borrow_mut().modules.push(module);
+    }
+
+    /// Ends building `part`.
+    ///
+    /// # Errors
+    /// All tensors that were missing or had another shape.
+    pub fn finish(self, part: &str) -> Result<Built<'a>, BuildError> {
+        let State { uploads, modules, problems } = self.state.take();
+        if problems.is_empty() {
+            return Ok(Built { uploads, modules });
+        }
+        Err(BuildError { part: part.to_owned(), problems })
+    }
+
+    fn name(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn problem(&self, problem: String) {
+        self.state.borrow_mut().problems.push(problem);
+    }
+
+    fn take(&self, name: &str, accepted: &[&[usize]], shape: &[usize], layout: Layout) -> Weight {
+        let name = self.name(name);
+        let Some(tensor) = self.part.get(&name) else {
+            self.problem(format!("{name} is missing (expected the shape {:?})", accepted[0]));
+            return Weight::declare(&name, shape, DType::F32);
+        };
+        let stored = storage(&tensor);
+        if stored.is_none() {
+            self.problem(format!("{name} is stored as {:?}; f32, f16 and bf16 are understood", tensor.dtype));
+        }
+        if !accepted.contains(&&tensor.shape[..]) {
+            self.problem(format!("{name} has the shape {:?}, expected {:?}", tensor.shape, accepted[0]));
+        }
+        let dtype = if matches!(layout, Layout::Vector) { DType::F32 } else { stored.unwrap_or(DType::F32) };
+        let weight = Weight::declare(&name, shape, dtype);
+        self.state.borrow_mut().uploads.push(Upload { tensor, layout, weight: weight.clone() });
+        weight
+    }
+}
+
+fn storage(tensor: &Tensor<'_>) -> Option<DType> {
+    match tensor.dtype {
+        StorageType::F32 => Some(DType::F32),
+        StorageType::F16 => Some(DType::F16),
+        StorageType::BF16 => Some(DType::BF16),
+        _ => None,
+    }
+}

@@ -1,0 +1,123 @@
+//! Moving a checkpoint's tensors into the layout and the buffers that kernels read.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    gpu::Gpu,
+    tape::DType,
+    weights::{Tensor, first_non_finite},
+};
+
+use super::{Weight, padded};
+
+/// How a stored tensor becomes a device weight. Padded rows, columns and channels are zero.
+#[derive(Clone, Copy, Debug)]
+pub enum Layout {
+    /// `(out, in)` as stored.
+    Matrix { out_features: usize, in_features: usize },
+    /// `(out, in, 3, 3)` to `(9, in, out)`.
+    Conv3x3 { out_channels: usize, in_channels: usize },
+    /// `(count)`, converted to f32.
+    Vector,
+}
+
+/// One tensor on its way to the device.
+pub struct Upload<'a> {
+    pub tensor: Tensor<'a>,
+    pub layout: Layout,
+    pub weight: Weight,
+}
+
+/// Uploads all weights of a model, one tensor at a time; `progress` hears of each tensor's bytes.
+///
+/// # Errors
+/// A tensor that holds a value that is not finite, named; or a failure of the device.
+pub fn upload(gpu: &Gpu, uploads: &[Upload<'_>], mut progress: impl FnMut(u64)) -> Result<()> {
+    for upload in uploads {
+        if let Some(at) = first_non_finite(&upload.tensor) {
+            bail!("{} holds a value that is not finite (element {at}); the checkpoint is damaged", upload.weight.name);
+        }
+        match upload.layout {
+            Layout::Vector => gpu.upload(&upload.weight.slice, &padded_vector(upload)?),
+            Layout::Matrix { out_features, in_features } if whole(upload, out_features * in_features) => {
+                gpu.upload(&upload.weight.slice, upload.tensor.bytes);
+            }
+            _ => gpu.upload(&upload.weight.slice, &rearranged(upload)),
+        }
+        progress(upload.weight.slice.bytes);
+    }
+    gpu.flush_uploads();
+    Ok(gpu.check()?)
+}
+
+/// Whether no padding is needed.
+fn whole(upload: &Upload<'_>, elements: usize) -> bool {
+    elements == upload.weight.shape.iter().product::<usize>()
+}
+
+fn padded_vector(upload: &Upload<'_>) -> Result<Vec<u8>> {
+    let mut values = upload.tensor.to_f32()?;
+    values.resize(upload.weight.shape[0], 0.0);
+    Ok(bytemuck::cast_slice(&values).to_vec())
+}
+
+fn rearranged(upload: &Upload<'_>) -> Vec<u8> {
+    match upload.weight.dtype {
+        DType::F32 | DType::U32 => rearrange::<4>(upload),
+        DType::F16 | DType::BF16 => rearrange::<2>(upload),
+    }
+}
+
+/// Moves elements of `BYTES` bytes to where the device layout wants them.
+fn rearrange<const BYTES: usize>(upload: &Upload<'_>) -> Vec<u8> {
+    let (stored, _) = upload.tensor.bytes.as_chunks::<BYTES>();
+    let mut device = vec![[0u8; BYTES]; upload.weight.shape.iter().product()];
+    match upload.layout {
+        Layout::Vector => device[..stored.len()].copy_from_slice(stored),
+        Layout::Matrix { out_features, in_features } => {
+            let width = padded(in_features);
+            for row in 0..out_features {
+                device[row * width..][..in_features].copy_from_slice(&stored[row * in_features..][..in_features]);
+            }
+        }
+        Layout::Conv3x3 { out_channels, in_channels } => {
+            conv_to_taps(stored, &mut device, out_channels, in_channels);
+        }
+    }
+    device.into_flattened()
+}
+
+/// `(out, in, 9)` to `(9, in, out)`, in square blocks so that both sides stay in the cache.
+fn conv_to_taps<T: Copy>(stored: &[T], device: &mut [T], out_channels: usize, in_channels: usize) {
+    const BLOCK: usize = 16;
+    let (inner, outer) = (padded(in_channels), padded(out_channels));
+    for out_start in (0..out_channels).step_by(BLOCK) {
+        let outs = out_start..out_channels.min(out_start + BLOCK);
+        for input in 0..in_channels {
+            for tap in 0..9 {
+                let row = &mut device[(tap * inner + input) * outer..][..outer];
+                for out in outs.clone() {
+                    row[out] = stored[(out * in_channels + input) * 9 + tap];
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn convolutions_are_stored_tap_by_tap_with_padded_channels() {
+        let (out_channels, in_channels) = (5, 3);
+        let stored: Vec<u32> = (0..(out_channels * in_channels * 9) as u32).collect();
+        let mut device = vec![u32::MAX; 9 * 4 * 8];
+        conv_to_taps(&stored, &mut device, out_channels, in_channels);
+        for (out, input, tap) in [(0, 0, 0), (4, 2, 8), (3, 1, 5)] {
+            let expected = ((out * in_channels + input) * 9 + tap) as u32;
+            assert_eq!(device[(tap * 4 + input) * 8 + out], expected);
+        }
+        assert_eq!(device[3 * 8], u32::MAX, "padding is left alone");
+    }
+}
