@@ -1,0 +1,5 @@
+pub mod fit;
+pub mod image;
+mod jpeg_end;
+pub mod resize;
+pub mod tokenizer;
