@@ -1,4 +1,8 @@
 //! Train Stable Diffusion v1.5 LoRAs on any GPU wgpu finds: hand-written WGSL kernels and a small autograd tape.
+
+pub mod data;
 pub mod gpu;
+pub mod models;
+pub mod nn;
 pub mod ops;
 pub mod tape;

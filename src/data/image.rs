@@ -1,0 +1,249 @@
+//! Pictures from files: decoding by content, upright, on white, as 8-bit RGB; then to the training size.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
+
+use super::fit::Fit;
+use super::jpeg_end;
+use super::resize::{RgbPicture, resize_and_crop};
+
+/// A picture at the training size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    pub width: usize,
+    pub height: usize,
+    /// 8-bit RGB, (height, width, 3).
+    pub rgb: Vec<u8>,
+    /// The share of the picture, 0 to 1, that the centre crop cut off.
+    pub cut: f64,
+    /// Whether the picture was smaller than the training size.
+    pub upscaled: bool,
+}
+
+/// Decodes the picture at `path` and brings it to `width`×`height`: LANCZOS until it covers that size, then a
+/// centre crop. The error names the file.
+pub fn prepare(path: &Path, width: usize, height: usize) -> Result<Prepared> {
+    let picture = decode(path)?;
+    let fit = Fit::cover((picture.width, picture.height), (width, height));
+    let RgbPicture { rgb, .. } = resize_and_crop(&picture, fit.horizontal, fit.vertical);
+    Ok(Prepared { width, height, rgb, cut: fit.cut(), upscaled: fit.upscaled() })
+}
+
+/// The picture as the VAE reads it: (height, width, 3) in [−1, 1], rounded as torchvision's `ToTensor` and
+/// `Normalize([0.5], [0.5])` round.
+pub fn to_model_input(picture: &Prepared) -> Vec<f32> {
+    picture.rgb.iter().map(|&byte| (f32::from(byte) / 255.0 - 0.5) / 0.5).collect()
+}
+
+/// Decodes a PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame): turned upright as its EXIF data say, transparency
+/// laid on white, any depth or palette as 8-bit RGB. The file's name does not matter, its content decides.
+pub fn decode(path: &Path) -> Result<RgbPicture> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    decode_bytes(&bytes).with_context(|| format!("cannot use the picture {}", path.display()))
+}
+
+/// Width and height of the picture at `path` once it stands upright, from its header alone.
+pub fn dimensions(path: &Path) -> Result<(usize, usize)> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    upright_dimensions(&bytes).with_context(|| format!("cannot use the picture {}", path.display()))
+}
+
+fn decode_bytes(bytes: &[u8]) -> Result<RgbPicture> {
+    let format = picture_format(bytes)?;
+    if format == ImageFormat::Jpeg {
+        // The decoder fills what is missing with grey and says nothing.
+        ensure!(jpeg_end::is_complete(bytes), "the file is cut short; {REMEDY}");
+    }
+    let mut decoder = decoder(bytes, format)?;
+    let orientation = decoder.orientation().map_err(explain)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
+    picture.apply_orientation(orientation);
+    let rgb = if picture.color().has_alpha() { on_white(picture.into_rgba8()) } else { picture.into_rgb8() };
+    Ok(RgbPicture { width: rgb.width() as usize, height: rgb.height() as usize, rgb: rgb.into_raw() })
+}
+
+fn upright_dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
+    use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    let mut decoder = decoder(bytes, picture_format(bytes)?)?;
+    let (width, height) = decoder.dimensions();
+    Ok(match decoder.orientation().map_err(explain)? {
+        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (height as usize, width as usize),
+        _ => (width as usize, height as usize),
+    })
+}
+
+fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_> {
+    let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(explain)?;
+    let (width, height) = decoder.dimensions();
+    ensure!(width > 0 && height > 0, "the picture has no pixels ({width}x{height})");
+    Ok(decoder)
+}
+
+const REMEDY: &str = "nothing was trained on it: save or copy it again, or take it out of the folder";
+
+fn explain(error: ImageError) -> anyhow::Error {
+    match error {
+        ImageError::Limits(limit) => {
+            anyhow!("it is too large to decode ({limit}): scale it down, for instance to 4096 pixels")
+        }
+        other => anyhow!("the file is damaged or cut short ({other}); {REMEDY}"),
+    }
+}
+
+fn picture_format(bytes: &[u8]) -> Result<ImageFormat> {
+    if let Some(name) = unsupported_format(bytes) {
+        bail!("it is {name}, which is not read yet: convert it to JPEG or PNG");
+    }
+    match image::guess_format(bytes) {
+        Ok(format) if format.reading_enabled() => Ok(format),
+        _ if bytes.is_empty() => bail!("the file is empty; {REMEDY}"),
+        _ => bail!("its content is no PNG, JPEG, WebP, BMP, TIFF or GIF picture: convert it to JPEG or PNG"),
+    }
+}
+
+/// The name of a format that cameras and phones write and that is not decoded here.
+fn unsupported_format(bytes: &[u8]) -> Option<&'static str> {
+    let brand = bytes.get(8..12).filter(|_| &bytes[4..8] == b"ftyp");
+    match brand {
+        Some(b"avif" | b"avis") => Some("an AVIF picture"),
+        Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1") => Some("an HEIC picture"),
+        Some(_) => Some("a video or a camera's raw file"),
+        None if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL ") => Some("a JPEG XL picture"),
+        None => None,
+    }
+}
+
+fn on_white(picture: RgbaImage) -> image::RgbImage {
+    image::RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let [red, green, blue, alpha] = picture.get_pixel(x, y).0;
+        image::Rgb([red, green, blue].map(|byte| over_white(byte, alpha)))
+    })
+}
+
+fn over_white(byte: u8, alpha: u8) -> u8 {
+    let (byte, alpha) = (u32::from(byte), u32::from(alpha));
+    let mixed = (byte * alpha + 255 * (255 - alpha) + 127) / 255;
+    mixed as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{GrayImage, ImageBuffer, ImageEncoder, Luma, Rgb, RgbImage, Rgba};
+
+    fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        picture.into().write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+        bytes
+    }
+
+    /// Left half red, right half blue, 32x16.
+    fn red_and_blue() -> RgbImage {
+        RgbImage::from_fn(32, 16, |x, _| if x < 16 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) })
+    }
+
+    fn pixel(picture: &RgbPicture, x: usize, y: usize) -> [u8; 3] {
+        picture.rgb[(y * picture.width + x) * 3..][..3].try_into().unwrap()
+    }
+
+    /// An EXIF block that holds nothing but the orientation.
+    fn exif(orientation: u8) -> Vec<u8> {
+        let mut block = b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        block.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        block
+    }
+
+    fn message(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken.png");
+        fs::write(&path, bytes).unwrap();
+        format!("{:#}", decode(&path).unwrap_err())
+    }
+
+    #[test]
+    fn every_format_is_read_by_content() {
+        use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+        for format in [Png, Jpeg, WebP, Bmp, Tiff, Gif] {
+            let picture = decode_bytes(&encoded(red_and_blue(), format)).unwrap();
+            assert_eq!((picture.width, picture.height), (32, 16), "{format:?}");
+            let [red, _, blue] = pixel(&picture, 4, 8);
+            assert!(red > 250 && blue < 5, "{format:?}: left is red, got {red}, {blue}");
+        }
+    }
+
+    #[test]
+    fn exif_orientation_turns_the_picture() {
+        let mut bytes = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
+        encoder.set_exif_metadata(exif(6)).unwrap();
+        encoder.encode_image(&red_and_blue()).unwrap();
+        let picture = decode_bytes(&bytes).unwrap();
+        assert_eq!((picture.width, picture.height), (16, 32));
+        assert_eq!(upright_dimensions(&bytes).unwrap(), (16, 32));
+        assert!(pixel(&picture, 8, 4)[0] > 250, "orientation 6: the left side comes up");
+        assert!(pixel(&picture, 8, 28)[2] > 250);
+    }
+
+    #[test]
+    fn transparency_lies_on_white() {
+        let image = image::RgbaImage::from_fn(3, 1, |x, _| Rgba([0, 10, 200, [0, 128, 255][x as usize]]));
+        let picture = decode_bytes(&encoded(image, ImageFormat::Png)).unwrap();
+        assert_eq!(picture.rgb, [255, 255, 255, 127, 132, 227, 0, 10, 200]);
+    }
+
+    #[test]
+    fn grey_and_sixteen_bit_become_eight_bit_rgb() {
+        let grey = GrayImage::from_pixel(2, 1, Luma([77]));
+        assert_eq!(decode_bytes(&encoded(grey, ImageFormat::Png)).unwrap().rgb, [77; 6]);
+        let deep = ImageBuffer::from_pixel(1, 1, Rgb([257 * 3u16, 257 * 100, 65535]));
+        let deep = DynamicImage::ImageRgb16(deep);
+        assert_eq!(decode_bytes(&encoded(deep, ImageFormat::Png)).unwrap().rgb, [3, 100, 255]);
+    }
+
+    #[test]
+    fn cut_short_files_are_refused_by_name() {
+        use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+        let noise = RgbImage::from_fn(64, 64, |x, y| Rgb([x * 37 + y * 91, x * y, x ^ y].map(|value| value as u8)));
+        for format in [Png, Jpeg, WebP, Bmp, Tiff, Gif] {
+            let whole = encoded(noise.clone(), format);
+            for kept in [whole.len() / 2, whole.len() * 9 / 10] {
+                let message = message(&whole[..kept]);
+                assert!(message.contains("broken.png"), "{message}");
+                assert!(
+                    message.contains("cut short") && message.contains("nothing was trained"),
+                    "{format:?}: {message}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_formats_are_named() {
+        assert!(message(b"\0\0\0\x18ftypheic\0\0\0\0").contains("HEIC"));
+        assert!(message(b"\0\0\0\x18ftypavif\0\0\0\0").contains("AVIF"));
+        assert!(message(b"hello").contains("no PNG"));
+        assert!(message(b"").contains("empty"));
+    }
+
+    #[test]
+    fn prepare_covers_and_crops_the_centre() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wide.png");
+        red_and_blue().save(&path).unwrap();
+        let prepared = prepare(&path, 16, 16).unwrap();
+        assert_eq!((prepared.rgb.len(), prepared.cut, prepared.upscaled), (16 * 16 * 3, 0.5, false));
+        assert_eq!(prepared.rgb[..3], [255, 0, 0]);
+        assert_eq!(prepared.rgb[45..48], [0, 0, 255]);
+    }
+
+    #[test]
+    fn model_input_spans_minus_one_to_one() {
+        let picture = Prepared { width: 1, height: 1, rgb: vec![0, 51, 255], cut: 0.0, upscaled: false };
+        assert_eq!(to_model_input(&picture), [-1.0, (0.2f32 - 0.5) / 0.5, 1.0]);
+    }
+}

@@ -1,0 +1,20 @@
+//! Training data: pictures, captions, tokens, and the cache of what the frozen models make of them.
+//!
+//! A leaf: it knows no layer of the engine. [`dataset`] pairs pictures and captions and checks them, [`sheet`] sums
+//! them up, [`split`] keeps some apart, [`image`] brings one picture to the training size, [`tokenizer`] turns a
+//! caption into ids, [`latent_cache`] keeps latents and embeddings. Pictures are decoded one at a time.
+
+mod captions;
+pub mod dataset;
+mod fit;
+mod folder;
+pub mod image;
+mod jpeg_end;
+pub mod latent_cache;
+mod metadata_table;
+mod names;
+mod resize;
+pub mod sheet;
+pub mod split;
+mod text_encoding;
+pub mod tokenizer;
