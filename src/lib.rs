@@ -6,3 +6,4 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod tape;
+pub mod weights;

@@ -1,0 +1,171 @@
+//! Tensor names in LoRA files: built for two layouts, understood for all.
+
+use super::Part;
+
+/// Which of a module's tensors a key names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Down,
+    Up,
+    Alpha,
+}
+
+/// A module as a file names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum ModuleName {
+    /// The whole kohya name, dots already lost: `lora_unet_mid_block_attentions_0_proj_in`.
+    Flat(String),
+    /// diffusers' module path.
+    Dotted(Part, String),
+}
+
+const UNET_FLAT: &str = "lora_unet_";
+const TEXT_FLAT: &str = "lora_te_";
+
+/// kohya's name of a module: a prefix, then the diffusers path with underscores for dots.
+pub(super) fn kohya_name(part: Part, path: &str) -> String {
+    let prefix = match part {
+        Part::Unet => UNET_FLAT,
+        Part::TextEncoder => TEXT_FLAT,
+    };
+    format!("{prefix}{}", path.replace('.', "_"))
+}
+
+/// Modules that `diffusers.utils.convert_state_dict_to_diffusers` gives names of its own.
+const UNET_RENAMED: [&str; 4] = [".to_q", ".to_k", ".to_v", ".to_out.0"];
+const TEXT_RENAMED: [&str; 4] = [".q_proj", ".k_proj", ".v_proj", ".out_proj"];
+
+/// diffusers' keys `(down, up)` of a module; modules that diffusers does not rename keep PEFT's names.
+pub(super) fn diffusers_keys(part: Part, path: &str) -> (String, String) {
+    let ends_with_one_of = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
+    let (prefix, down, up) = match part {
+        Part::Unet if ends_with_one_of(&UNET_RENAMED) => ("unet", "lora.down", "lora.up"),
+        Part::Unet => ("unet", "lora_A", "lora_B"),
+        Part::TextEncoder if ends_with_one_of(&TEXT_RENAMED) => {
+            ("text_encoder", "lora_linear_layer.down", "lora_linear_layer.up")
+        }
+        Part::TextEncoder => ("text_encoder", "lora_A", "lora_B"),
+    };
+    let key = |matrix| format!("{prefix}.{path}.{matrix}.weight");
+    (key(down), key(up))
+}
+
+/// Ends of keys, over all layouts.
+const ENDS: [(&str, Role); 13] = [
+    (".lora_down.weight", Role::Down),
+    (".lora_up.weight", Role::Up),
+    (".alpha", Role::Alpha),
+    (".lora.down.weight", Role::Down),
+    (".lora.up.weight", Role::Up),
+    (".lora_linear_layer.down.weight", Role::Down),
+    (".lora_linear_layer.up.weight", Role::Up),
+    (".lora_A.weight", Role::Down),
+    (".lora_B.weight", Role::Up),
+    (".lora_A.default.weight", Role::Down),
+    (".lora_B.default.weight", Role::Up),
+    // attn1.processor.to_q_lora.down.weight
+    ("_lora.down.weight", Role::Down),
+    ("_lora.up.weight", Role::Up),
+];
+
+/// Takes a key apart; `None` where it is no tensor of a plain LoRA.
+pub(super) fn parse(key: &str) -> Option<(ModuleName, Role)> {
+    let (module, role) = ENDS.iter().find_map(|(end, role)| Some((key.strip_suffix(end)?, *role)))?;
+    if module.starts_with(UNET_FLAT) || module.starts_with(TEXT_FLAT) {
+        return Some((ModuleName::Flat(module.to_owned()), role));
+    }
+    let (part, path) = split_part(module.strip_prefix("base_model.model.").unwrap_or(module));
+    Some((ModuleName::Dotted(part, modern_path(part, path)), role))
+}
+
+/// Files of a single network carry no prefix; their first module tells which network.
+fn split_part(module: &str) -> (Part, &str) {
+    if let Some(path) = module.strip_prefix("unet.") {
+        (Part::Unet, path)
+    } else if let Some(path) = module.strip_prefix("text_encoder.") {
+        (Part::TextEncoder, path)
+    } else if module.starts_with("text_model.") {
+        (Part::TextEncoder, module)
+    } else {
+        (Part::Unet, module)
+    }
+}
+
+/// The module path of today: attention processors have dissolved into their attention, and CLIP's path is complete.
+fn modern_path(part: Part, path: &str) -> String {
+    match part {
+        Part::TextEncoder if !path.starts_with("text_model.") => format!("text_model.{path}"),
+        Part::TextEncoder => path.to_owned(),
+        Part::Unet => match path.split_once(".processor.") {
+            Some((attention, "to_out")) => format!("{attention}.to_out.0"),
+            Some((attention, projection)) => format!("{attention}.{projection}"),
+            None => path.to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUERY: &str = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q";
+
+    #[test]
+    fn kohya_names_lose_their_dots() {
+        assert_eq!(
+            kohya_name(Part::Unet, QUERY),
+            "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+        );
+        assert_eq!(
+            kohya_name(Part::TextEncoder, "text_model.encoder.layers.0.self_attn.q_proj"),
+            "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
+        );
+    }
+
+    #[test]
+    fn diffusers_renames_attention_only() {
+        let down = |part, path| diffusers_keys(part, path).0;
+        assert_eq!(down(Part::Unet, "a.to_out.0"), "unet.a.to_out.0.lora.down.weight");
+        assert_eq!(down(Part::Unet, "a.ff.net.2"), "unet.a.ff.net.2.lora_A.weight");
+        assert_eq!(down(Part::TextEncoder, "t.q_proj"), "text_encoder.t.q_proj.lora_linear_layer.down.weight");
+        assert_eq!(diffusers_keys(Part::TextEncoder, "t.fc1").1, "text_encoder.t.fc1.lora_B.weight");
+    }
+
+    #[test]
+    fn every_layout_leads_to_the_same_module() {
+        let dotted = ModuleName::Dotted(Part::Unet, QUERY.to_owned());
+        for key in [
+            format!("unet.{QUERY}.lora.down.weight"),
+            format!("unet.{QUERY}.lora_A.weight"),
+            format!("base_model.model.{QUERY}.lora_A.weight"),
+            format!("base_model.model.unet.{QUERY}.lora_A.default.weight"),
+            format!("unet.{}", QUERY.replace("to_q", "processor.to_q_lora.down.weight")),
+            QUERY.replace("to_q", "processor.to_q_lora.down.weight"),
+        ] {
+            assert_eq!(parse(&key), Some((dotted.clone(), Role::Down)), "{key}");
+        }
+        let out = ModuleName::Dotted(Part::Unet, "a.attn1.to_out.0".to_owned());
+        assert_eq!(parse("unet.a.attn1.processor.to_out_lora.up.weight"), Some((out, Role::Up)));
+    }
+
+    #[test]
+    fn text_encoder_modules_are_told_by_prefix_or_first_module() {
+        let path = "text_model.encoder.layers.0.mlp.fc1";
+        let expected = Some((ModuleName::Dotted(Part::TextEncoder, path.to_owned()), Role::Up));
+        for key in [
+            format!("text_encoder.{path}.lora_B.weight"),
+            format!("{path}.lora_B.weight"),
+            "text_encoder.encoder.layers.0.mlp.fc1.lora_B.weight".to_owned(),
+        ] {
+            assert_eq!(parse(&key), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn kohya_keys_and_foreign_keys() {
+        let flat = ModuleName::Flat("lora_te_x".to_owned());
+        assert_eq!(parse("lora_te_x.alpha"), Some((flat, Role::Alpha)));
+        assert_eq!(parse("lora_unet_x.hada_w1_a"), None);
+        assert_eq!(parse("conv_in.weight"), None);
+    }
+}

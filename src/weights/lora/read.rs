@@ -1,0 +1,185 @@
+//! Reading a LoRA file in any of the common layouts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use super::adapter_config::AdapterConfig;
+use super::keys::{self, ModuleName, Role};
+use super::refuse::other_families_and_adapters;
+use super::{LoraModule, ModuleRef};
+use crate::weights::half_convert::first_non_finite;
+use crate::weights::safetensors_file::{SafetensorsFile, Tensor};
+
+/// What a LoRA file holds.
+#[derive(Clone, Debug)]
+pub struct LoraFileContents {
+    /// In the order of the known modules.
+    pub modules: Vec<LoraModule>,
+    /// The header's metadata, such as `ss_network_dim`.
+    pub metadata: BTreeMap<String, String>,
+    /// What is odd but usable, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a LoRA in kohya's, diffusers', PEFT's or the old attention-processor layout.
+///
+/// `known_modules` are all modules of the model that a LoRA can stand on, trained here or not.
+///
+/// # Errors
+/// A damaged file; a LoRA for another family of models; LoHa, LoKr, DoRA and their like; keys that belong to no known
+/// module; halves of pairs; shapes that do not fit; NaN or infinity. Each names the file and the tensor.
+pub fn read(path: &Path, known_modules: &[ModuleRef]) -> Result<LoraFileContents> {
+    let file = SafetensorsFile::open(path)?;
+    read_file(&file, known_modules).with_context(|| format!("cannot use the LoRA {}", path.display()))
+}
+
+fn read_file(file: &SafetensorsFile, known_modules: &[ModuleRef]) -> Result<LoraFileContents> {
+    other_families_and_adapters(file.tensors().map(|tensor| tensor.name))?;
+    let mut found = sort_by_module(file, known_modules)?;
+    let config = AdapterConfig::of(file)?;
+    let mut without_alpha = 0;
+    let mut modules = Vec::new();
+    for (index, module) in known_modules.iter().enumerate() {
+        if let Some(tensors) = found.remove(&index) {
+            let (lora, has_alpha) = tensors.into_lora(module, config.as_ref())?;
+            without_alpha += usize::from(!has_alpha);
+            modules.push(lora);
+        }
+    }
+    let warnings = (without_alpha > 0).then(|| alpha_warning(file.path(), without_alpha));
+    Ok(LoraFileContents { modules, metadata: file.metadata().clone(), warnings: warnings.into_iter().collect() })
+}
+
+fn alpha_warning(path: &Path, count: usize) -> String {
+    format!("{}: {count} modules state no alpha; taken to be their rank, as diffusers does", path.display())
+}
+
+/// The tensors of one module.
+#[derive(Default)]
+struct ModuleTensors<'a> {
+    down: Option<Tensor<'a>>,
+    up: Option<Tensor<'a>>,
+    alpha: Option<Tensor<'a>>,
+}
+
+/// Groups tensors by the index of their known module.
+fn sort_by_module<'a>(
+    file: &'a SafetensorsFile,
+    known_modules: &[ModuleRef],
+) -> Result<HashMap<usize, ModuleTensors<'a>>> {
+    let index = index_by_name(known_modules);
+    let mut found: HashMap<usize, ModuleTensors> = HashMap::new();
+    let mut unmatched = Vec::new();
+    for tensor in file.tensors() {
+        let place = keys::parse(tensor.name).and_then(|(module, role)| Some((*index.get(&module)?, role)));
+        let Some((module, role)) = place else {
+            unmatched.push(tensor.name);
+            continue;
+        };
+        let tensors = found.entry(module).or_default();
+        let slot = match role {
+            Role::Down => &mut tensors.down,
+            Role::Up => &mut tensors.up,
+            Role::Alpha => &mut tensors.alpha,
+        };
+        if let Some(first) = slot.replace(tensor) {
+            bail!("{} and {} stand for the same tensor", first.name, tensor.name);
+        }
+    }
+    refuse_unmatched(&unmatched, found.is_empty())?;
+    Ok(found)
+}
+
+/// Every module under its kohya name and under its diffusers path.
+fn index_by_name(known_modules: &[ModuleRef]) -> HashMap<ModuleName, usize> {
+    let names = |(index, module): (usize, &ModuleRef)| {
+        let flat = ModuleName::Flat(keys::kohya_name(module.part, &module.path));
+        let dotted = ModuleName::Dotted(module.part, module.path.clone());
+        [(flat, index), (dotted, index)]
+    };
+    known_modules.iter().enumerate().flat_map(names).collect()
+}
+
+fn refuse_unmatched(unmatched: &[&str], nothing_matched: bool) -> Result<()> {
+    const SHOWN: usize = 3;
+    if unmatched.is_empty() && nothing_matched {
+        bail!("it holds no tensors");
+    }
+    if unmatched.is_empty() {
+        return Ok(());
+    }
+    let first = unmatched[..unmatched.len().min(SHOWN)].join(", ");
+    if nothing_matched {
+        bail!("none of its tensors is a LoRA weight for this model; the first are: {first}");
+    }
+    bail!(
+        "{} of its tensors belong to no module that a LoRA can be loaded on here; the first are: {first}",
+        unmatched.len()
+    )
+}
+
+impl ModuleTensors<'_> {
+    /// The module's LoRA, and whether the file states its alpha.
+    fn into_lora(self, module: &ModuleRef, config: Option<&AdapterConfig>) -> Result<(LoraModule, bool)> {
+        let (down, up) = match (self.down, self.up) {
+            (Some(down), Some(up)) => (down, up),
+            (Some(lone), None) | (None, Some(lone)) => bail!("{} has no counterpart", lone.name),
+            (None, None) => bail!("{} has an alpha but no weights", module.path),
+        };
+        let rank = down.shape.first().copied().unwrap_or(0);
+        require_shape(&down, [rank, module.in_features])?;
+        require_shape(&up, [module.out_features, rank])?;
+        let stated = match self.alpha {
+            Some(alpha) => Some(scalar(&alpha)?),
+            None => config.and_then(|config| config.alpha(module.part, &module.path, rank)),
+        };
+        let lora = LoraModule {
+            part: module.part,
+            path: module.path.clone(),
+            conv: module.conv,
+            rank,
+            in_features: module.in_features,
+            out_features: module.out_features,
+            alpha: stated.unwrap_or(rank as f32),
+            down: finite_values(&down)?,
+            up: finite_values(&up)?,
+        };
+        Ok((lora, stated.is_some()))
+    }
+}
+
+fn require_shape(tensor: &Tensor, expected: [usize; 2]) -> Result<()> {
+    let matrix = match tensor.shape {
+        [rows, columns] | [rows, columns, 1, 1] => Some([*rows, *columns]),
+        _ => None,
+    };
+    if matrix == Some(expected) && expected[0] > 0 {
+        return Ok(());
+    }
+    let hint = match tensor.shape.get(1) {
+        Some(1024) => " (1024 is the width of Stable Diffusion 2.x)",
+        Some(2048) => " (2048 is the width of Stable Diffusion XL)",
+        _ => "",
+    };
+    bail!(
+        "{} has shape {:?}, expected {expected:?}{hint}: the LoRA is for another base model",
+        tensor.name,
+        tensor.shape
+    )
+}
+
+fn scalar(tensor: &Tensor) -> Result<f32> {
+    match finite_values(tensor)?[..] {
+        [value] => Ok(value),
+        _ => bail!("{} has shape {:?}, expected one number", tensor.name, tensor.shape),
+    }
+}
+
+fn finite_values(tensor: &Tensor) -> Result<Vec<f32>> {
+    if let Some(index) = first_non_finite(tensor) {
+        bail!("{} holds NaN or infinity at element {index}: the file is broken", tensor.name);
+    }
+    tensor.to_f32()
+}

@@ -1,0 +1,50 @@
+//! LoRA files that cannot be used here, told by their keys.
+
+use anyhow::{Result, bail};
+
+const SDXL: &str = "Stable Diffusion XL";
+const NEWER: &str = "a transformer model (SD3, Flux or alike)";
+
+/// Parts of keys that only LoRAs for other base models have.
+const OTHER_FAMILIES: [(&str, &str); 12] = [
+    ("lora_te1_", SDXL),
+    ("lora_te2_", SDXL),
+    ("text_encoder_2.", SDXL),
+    ("lora_unet_input_blocks_", SDXL),
+    ("lora_unet_middle_block_", SDXL),
+    ("lora_unet_output_blocks_", SDXL),
+    // SD 1.x has one transformer block per attention, SDXL up to ten.
+    ("_transformer_blocks_1_", SDXL),
+    (".transformer_blocks.1.", SDXL),
+    ("double_blocks", NEWER),
+    ("joint_blocks", NEWER),
+    ("lora_transformer_", NEWER),
+    ("single_transformer_blocks.", NEWER),
+];
+
+/// Parts of keys of adapters that are no plain LoRA.
+const OTHER_ADAPTERS: [(&str, &str); 7] = [
+    (".hada_w", "LoHa"),
+    (".lokr_w", "LoKr"),
+    (".dora_scale", "DoRA"),
+    ("lora_magnitude_vector", "DoRA"),
+    (".lora_mid.", "LoCon with Tucker decomposition"),
+    (".oft_", "OFT"),
+    (".diff", "full difference weights"),
+];
+
+/// # Errors
+/// The base model's family, or the kind of adapter, with the key that shows it.
+pub(super) fn other_families_and_adapters<'a>(keys: impl Iterator<Item = &'a str>) -> Result<()> {
+    for key in keys {
+        let find =
+            |table: &[(&str, &'static str)]| table.iter().find(|(mark, _)| key.contains(mark)).map(|(_, kind)| *kind);
+        if let Some(family) = find(&OTHER_FAMILIES) {
+            bail!("it is a LoRA for {family}, not for Stable Diffusion 1.x ({key})");
+        }
+        if let Some(adapter) = find(&OTHER_ADAPTERS) {
+            bail!("it holds {adapter} ({key}); only plain LoRA can be loaded");
+        }
+    }
+    Ok(())
+}

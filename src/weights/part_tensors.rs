@@ -1,0 +1,166 @@
+//! One component of a checkpoint: its tensors by their diffusers names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::layouts::{Layout, NameMap};
+use super::safetensors_file::{SafetensorsFile, StorageType, Tensor};
+
+/// The three networks of Stable Diffusion v1.x.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Component {
+    Unet,
+    Vae,
+    TextEncoder,
+}
+
+impl Component {
+    /// Where the single file keeps it.
+    pub(super) fn original_prefix(self) -> &'static str {
+        match self {
+            Self::Unet => "model.diffusion_model.",
+            Self::Vae => "first_stage_model.",
+            Self::TextEncoder => "cond_stage_model.transformer.",
+        }
+    }
+
+    /// Where a diffusers folder keeps it.
+    pub(super) fn folder(self) -> &'static str {
+        match self {
+            Self::Unet => "unet",
+            Self::Vae => "vae",
+            Self::TextEncoder => "text_encoder",
+        }
+    }
+}
+
+/// The tensors of one network: diffusers names, diffusers shapes, views into the mapped files.
+#[derive(Debug, Default)]
+pub struct PartTensors {
+    files: Vec<Arc<SafetensorsFile>>,
+    entries: BTreeMap<String, Entry>,
+    config: Option<Value>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    file: usize,
+    stored_name: String,
+    shape: Vec<usize>,
+}
+
+impl PartTensors {
+    /// One tensor by its diffusers name, such as `down_blocks.0.resnets.0.conv1.weight`.
+    pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
+        let (name, entry) = self.entries.get_key_value(name)?;
+        let stored = self.files[entry.file].get(&entry.stored_name).expect("entries are made from this file's tensors");
+        Some(Tensor { name, shape: &entry.shape, ..stored })
+    }
+
+    /// All names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// `config.json` of a diffusers folder; a single file has none.
+    pub fn config(&self) -> Option<&Value> {
+        self.config.as_ref()
+    }
+
+    pub(super) fn set_config(&mut self, config: Option<Value>) {
+        self.config = config;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The width of one axis of a tensor, if there is such a tensor.
+    pub(super) fn width(&self, name: &str, axis: usize) -> Option<usize> {
+        self.entries.get(name)?.shape.get(axis).copied()
+    }
+
+    /// Takes in every tensor of the file below `prefix` that belongs to the component. Returns the names of those
+    /// that do not.
+    ///
+    /// # Errors
+    /// A weight in a storage type that cannot be computed with.
+    pub(super) fn add_file(
+        &mut self,
+        file: &Arc<SafetensorsFile>,
+        prefix: &str,
+        names: &NameMap,
+    ) -> Result<Vec<String>> {
+        let mut left_over = Vec::new();
+        for tensor in file.tensors() {
+            let Some(inner) = tensor.name.strip_prefix(prefix) else {
+                continue;
+            };
+            let Some(name) = names.diffusers_name(inner) else {
+                left_over.push(tensor.name.to_owned());
+                continue;
+            };
+            require_float(file, &tensor)?;
+            let entry = Entry {
+                file: self.files.len(),
+                stored_name: tensor.name.to_owned(),
+                shape: names.diffusers_shape(&name, tensor.shape),
+            };
+            self.entries.insert(name, entry);
+        }
+        self.files.push(Arc::clone(file));
+        Ok(left_over)
+    }
+
+    /// A component from the files of one layout, and a warning for tensors that are not part of it.
+    pub(super) fn collect(
+        component: Component,
+        layout: Layout,
+        files: &[Arc<SafetensorsFile>],
+        prefix: &str,
+    ) -> Result<(Self, Option<String>)> {
+        let names = NameMap::new(component, layout);
+        let mut part = Self::default();
+        let mut left_over = Vec::new();
+        for file in files {
+            left_over.extend(part.add_file(file, prefix, &names)?);
+        }
+        left_over.retain(|name| !is_known_extra(name));
+        Ok((part, left_over_warning(component, files, &left_over)))
+    }
+}
+
+/// Left-overs of training and of other CLIP users: expected, harmless.
+fn is_known_extra(name: &str) -> bool {
+    ["position_ids", "logit_scale", "text_projection.weight"].iter().any(|end| name.ends_with(end))
+        || name.contains("loss.")
+        || name.starts_with("model_ema.")
+}
+
+fn left_over_warning(component: Component, files: &[Arc<SafetensorsFile>], left_over: &[String]) -> Option<String> {
+    let first = left_over.first()?;
+    let path = files.first()?.path().display();
+    Some(format!(
+        "{path}: {} tensors are not part of an SD 1.x {} and are ignored, the first is {first}",
+        left_over.len(),
+        component.folder(),
+    ))
+}
+
+fn require_float(file: &SafetensorsFile, tensor: &Tensor) -> Result<()> {
+    let path = file.path().display();
+    match tensor.dtype {
+        StorageType::F32 | StorageType::F16 | StorageType::BF16 => Ok(()),
+        dtype if dtype.is_fp8() => bail!(
+            "{path} is stored as fp8 ({}), too coarse to train on: use the model's fp16 or fp32 file",
+            tensor.name
+        ),
+        dtype => bail!(
+            "{path}: tensor {} is stored as {dtype}; only F32, F16 and BF16 weights can be used: convert the file",
+            tensor.name
+        ),
+    }
+}
