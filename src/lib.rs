@@ -7,3 +7,5 @@ pub mod nn;
 pub mod ops;
 pub mod tape;
 pub mod weights;
+pub mod config;
+pub mod diffusion;

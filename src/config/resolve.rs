@@ -1,0 +1,90 @@
+//! What the file leaves out: values derived from other values, required keys, and notes about odd combinations.
+
+use super::{
+    keys::{self, Draft},
+    train_config::{LrScheduler, TrainConfig, Warmup},
+};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// The learning rate at which `polynomial` ends, as diffusers has it.
+const POLYNOMIAL_END: f64 = 1e-7;
+
+/// A key that was derived, and how.
+pub(super) type Derived = (&'static str, &'static str);
+
+/// Fills the fields that `given` does not name, and returns which.
+///
+/// # Errors
+/// A required key is missing, the data folder gives no output name, or values contradict each other.
+pub(super) fn resolve(draft: &mut Draft, given: impl Fn(&str) -> bool) -> Result<Vec<Derived>> {
+    for (key, example) in [("base_model", "./models/v1-5-pruned.safetensors"), ("train_data_dir", "./data/my_pictures")]
+    {
+        if !given(key) {
+            bail!("`{key}` is missing; add a line such as `{key}: {example}`");
+        }
+    }
+    let derived = derive(&mut draft.config, given)?;
+    check(&draft.config)?;
+    add_notes(draft);
+    Ok(derived)
+}
+
+fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<Derived>> {
+    let mut derived = Vec::new();
+    if !given("lora_alpha") {
+        config.lora_alpha = 2.0 * f64::from(config.lora_rank);
+        derived.push(("lora_alpha", "2 × lora_rank"));
+    }
+    if !given("unet_lr") {
+        config.unet_lr = config.learning_rate;
+        derived.push(("unet_lr", "= learning_rate"));
+    }
+    if !given("lr_warmup_steps") && config.lr_scheduler == LrScheduler::Constant {
+        config.lr_warmup_steps = Warmup::Steps(0);
+        derived.push(("lr_warmup_steps", "lr_scheduler constant has no warm-up"));
+    }
+    if !given("output_name") {
+        config.output_name = folder_name(&config.train_data_dir)?;
+        derived.push(("output_name", "name of train_data_dir"));
+    }
+    Ok(derived)
+}
+
+/// The last part of a folder's path; `.` and `..` are looked up on disk.
+fn folder_name(folder: &Path) -> Result<String> {
+    let absolute = folder.canonicalize();
+    let name = folder.file_name().or_else(|| absolute.as_ref().ok()?.file_name());
+    let name = name.map(|name| name.to_string_lossy());
+    name.context("no name").and_then(|name| keys::output_name(&name)).with_context(|| {
+        format!("`train_data_dir` {} gives no name for the LoRA; add `output_name: my_lora`", folder.display())
+    })
+}
+
+fn check(config: &TrainConfig) -> Result<()> {
+    if config.lr_scheduler == LrScheduler::Polynomial && config.unet_lr <= POLYNOMIAL_END {
+        bail!(
+            "`lr_scheduler: polynomial` ends at {POLYNOMIAL_END:e}, but the learning rate {:e} is not above it",
+            config.unet_lr
+        );
+    }
+    Ok(())
+}
+
+fn add_notes(draft: &mut Draft) {
+    let Draft { config, notes } = draft;
+    let size = config.resolution;
+    if size.width % 64 != 0 || size.height % 64 != 0 {
+        notes.push(format!(
+            "resolution: {}×{} is not divisible by 64, the size of the U-Net's coarsest cell; 64-multiples train better",
+            size.width, size.height
+        ));
+    }
+    if config.lr_scheduler == LrScheduler::Constant && config.lr_warmup_steps != Warmup::Steps(0) {
+        notes.push("lr_warmup_steps: `constant` has no warm-up; use `lr_scheduler: constant_with_warmup`".into());
+    }
+    if config.cache_latents_to_disk && !config.cache_latents {
+        notes.push("cache_latents_to_disk: implies `cache_latents: true`".into());
+        config.cache_latents = true;
+    }
+}

@@ -1,0 +1,288 @@
+//! Whole files through [`load`].
+
+use super::*;
+use std::path::{Path, PathBuf};
+
+const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
+
+fn load_text(text: &str, overrides: &[&str]) -> anyhow::Result<Loaded> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.yaml");
+    std::fs::write(&path, text).unwrap();
+    let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+    load(&path, &overrides)
+}
+
+/// The configuration of the required keys and `extra` lines.
+fn config(extra: &str) -> TrainConfig {
+    load_text(&format!("{REQUIRED}{extra}"), &[]).unwrap_or_else(|error| panic!("{extra}: {error:#}")).config
+}
+
+/// The error of the required keys (lines 1 and 2) and `extra` lines.
+fn error(extra: &str) -> String {
+    let result = load_text(&format!("{REQUIRED}{extra}"), &[]);
+    format!("{:#}", result.err().unwrap_or_else(|| panic!("accepted: {extra}")))
+}
+
+const FOUNDING_ARTICLE: &str = r#"train_data_dir: "./data/suzhou_flower"
+metadata_path: "./data/suzhou_flower/metadata.csv"
+base_model: "./models/v1-5-pruned.safetensors"
+lora_rank: 12
+epochs: 20
+batch_size: 2
+learning_rate: 2e-4
+"#;
+
+#[test]
+fn the_founding_articles_file_runs_as_it_stands() {
+    let loaded = load_text(FOUNDING_ARTICLE, &[]).unwrap();
+    let expected = TrainConfig {
+        train_data_dir: PathBuf::from("./data/suzhou_flower"),
+        metadata_path: Some(PathBuf::from("./data/suzhou_flower/metadata.csv")),
+        base_model: PathBuf::from("./models/v1-5-pruned.safetensors"),
+        lora_rank: 12,
+        lora_alpha: 24.0,
+        epochs: 20,
+        batch_size: 2,
+        learning_rate: 2e-4,
+        unet_lr: 2e-4,
+        output_name: "suzhou_flower".into(),
+        ..TrainConfig::unresolved()
+    };
+    assert_eq!(loaded.config, expected);
+    assert_eq!(loaded.notes, Vec::<String>::new());
+    let line = |key: &str| loaded.yaml.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert_eq!(line("lora_rank"), "lora_rank: 12");
+    assert!(line("lora_alpha").ends_with("# 2 × lora_rank"));
+    assert!(line("seed").ends_with("# default"));
+    let summary = loaded.config.summary().join("\n");
+    assert!(summary.contains("rank 12, alpha 24, alpha/rank 2, attention"), "{summary}");
+    assert!(summary.contains("20 epochs, batch 2") && summary.contains("2e-4, cosine, warm-up 5 %"), "{summary}");
+}
+
+/// Every key, none at its default.
+const EVERY_KEY: &str = "base_model: a
+vae: b
+prediction_type: v_prediction
+clip_skip: 2
+train_data_dir: c
+metadata_path: d.csv
+caption_extension: caption
+allow_missing_captions: true
+resolution: \"768,512\"
+num_repeats: 3
+cache_latents: false
+validation_split: 0.1
+lora_rank: 16
+lora_alpha: 8
+lora_target: transformer
+network_weights: e.safetensors
+epochs: 7
+max_train_steps: 100
+batch_size: 2
+gradient_accumulation_steps: 4
+learning_rate: 3e-4
+unet_lr: 1e-5
+optimizer_args: [\"weight_decay=0.1\", \"betas=.9,.99\", \"eps=1e-6\"]
+lr_scheduler: cosine_with_restarts
+lr_warmup_steps: 20
+lr_scheduler_num_cycles: 3
+lr_scheduler_power: 2
+max_grad_norm: 0
+gradient_checkpointing: true
+min_snr_gamma: true
+seed: 18446744073709551615
+device: 1
+output_dir: 'f: g'
+output_name: 苏绣 2024
+save_every_n_epochs: 2
+save_precision: bf16
+logging_dir: h
+log_with: none
+log_prefix: run_
+";
+
+#[test]
+fn the_resolved_yaml_loads_as_the_same_configuration() {
+    for text in [EVERY_KEY, FOUNDING_ARTICLE] {
+        let first = load_text(text, &[]).unwrap();
+        let second = load_text(&first.yaml, &[]).unwrap();
+        assert_eq!(first.config, second.config, "{}", first.yaml);
+    }
+}
+
+#[test]
+fn every_key_reaches_its_field() {
+    let config = load_text(EVERY_KEY, &[]).unwrap().config;
+    let expected = TrainConfig {
+        base_model: "a".into(),
+        vae: Some("b".into()),
+        prediction_type: PredictionType::VPrediction,
+        clip_skip: 2,
+        train_data_dir: "c".into(),
+        metadata_path: Some("d.csv".into()),
+        caption_extension: Some(".caption".into()),
+        allow_missing_captions: true,
+        resolution: Resolution { width: 768, height: 512 },
+        num_repeats: 3,
+        cache_latents: false,
+        cache_latents_to_disk: false,
+        validation_split: Some(0.1),
+        lora_rank: 16,
+        lora_alpha: 8.0,
+        lora_target: LoraTarget::Transformer,
+        network_weights: Some("e.safetensors".into()),
+        epochs: 7,
+        max_train_steps: Some(100),
+        batch_size: 2,
+        gradient_accumulation_steps: 4,
+        learning_rate: 3e-4,
+        unet_lr: 1e-5,
+        optimizer: AdamW { betas: (0.9, 0.99), weight_decay: 0.1, eps: 1e-6 },
+        lr_scheduler: LrScheduler::CosineWithRestarts,
+        lr_warmup_steps: Warmup::Steps(20),
+        lr_scheduler_num_cycles: 3,
+        lr_scheduler_power: 2.0,
+        max_grad_norm: 0.0,
+        gradient_checkpointing: GradientCheckpointing::On,
+        min_snr_gamma: Some(5.0),
+        seed: u64::MAX,
+        device: Some("1".into()),
+        output_dir: "f: g".into(),
+        output_name: "苏绣 2024".into(),
+        save_every_n_epochs: 2,
+        save_precision: SavePrecision::Bf16,
+        logging_dir: "h".into(),
+        log_with: LogWith::None,
+        log_prefix: "run_".into(),
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn an_unknown_key_names_its_line_and_the_nearest_key() {
+    let error = error("# c\nlora_rnak: 12 # oops\n");
+    assert!(error.contains("train.yaml:4: `lora_rnak`: unknown key; did you mean `lora_rank`?"), "{error}");
+    assert!(error.ends_with("  4 | lora_rnak: 12 # oops"), "{error}");
+}
+
+#[test]
+fn wrong_values_name_key_line_and_what_is_wanted() {
+    for (line, wanted) in [
+        ("lora_rank: 0", "a whole number from 1 to 1024, found 0"),
+        ("lora_rank: many", "found the text \"many\""),
+        ("learning_rate: -1e-4", "above 0"),
+        ("learning_rate: [1]", "found a list"),
+        ("resolution: 500", "the nearest sizes are 496 and 504"),
+        ("resolution: big", "\"width,height\""),
+        ("optimizer_args: {betas: [0.9, 1.0]}", "`betas`: expected a number from 0 to below 1, found 1"),
+        ("optimizer_args: [\"momentum=0.9\"]", "unknown argument `momentum`"),
+        ("optimizer_args: [\"weight_decay\"]", "name=value"),
+        ("optimizer_type: Prodigy", "Choices: `AdamW`"),
+        ("output_name: \"\"", "must not be empty"),
+        ("output_name: a/b", "put the folder into `output_dir`"),
+        ("output_name: ..", "is no file name"),
+        ("cache_latents: 3", "expected true or false, found 3"),
+        ("clip_skip: 3", "from 1 to 2"),
+        ("validation_split: 1", "below 1"),
+        ("lr_warmup_steps: 2.5", "a share of them below 1"),
+        ("lr_scheduler: cosin", "did you mean `cosine`?"),
+        ("mixed_precision: fp16", "f32 only for now"),
+        ("enable_bucket: true", "not implemented yet"),
+        (
+            "network_train_unet_only: false",
+            "`network_train_unet_only (here train_text_encoder)`: true is not implemented",
+        ),
+        ("lora_target: [attn1]", "not implemented yet"),
+        ("trigger_phrase: flower", "not implemented yet"),
+        ("seed: -1", "a whole number from 0"),
+    ] {
+        let error = error(line);
+        assert!(error.contains("train.yaml:3: ") && error.contains(wanted), "{line}: {error}");
+        assert!(error.ends_with(&format!("  3 | {line}")), "{error}");
+    }
+}
+
+#[test]
+fn a_key_given_twice_is_an_error_under_any_name() {
+    let twice = error("seed: 1\nseed: 2\n");
+    assert!(twice.contains("train.yaml:4: `seed`: given twice: `seed` already stands on line 3"), "{twice}");
+    let alias = error("rank: 4\nlora_rank: 8\n");
+    assert!(
+        alias.contains(":4: `lora_rank`: given twice: `rank (here lora_rank)` already stands on line 3"),
+        "{alias}"
+    );
+    let translated = error("v_parameterization: true\nprediction_type: epsilon\n");
+    assert!(translated.contains("given twice"), "{translated}");
+}
+
+#[test]
+fn aliases_mean_their_keys() {
+    let text = "pretrained_model_name_or_path: a\ninstance_data_dir: b/c\nnetwork_dim: 4\nnetwork_alpha: 1\nsnr_gamma: 5\n\
+                max_train_epochs: 3\nv_parameterization: true\nnetwork_train_unet_only: true\n\
+                text_encoder_layer_skip: 1\nunet_lr: \"1e-4\"\n";
+    let loaded = load_text(text, &[]).unwrap();
+    let config = &loaded.config;
+    assert_eq!(config.base_model, Path::new("a"));
+    assert_eq!((config.output_name.as_str(), config.lora_rank, config.lora_alpha), ("c", 4, 1.0));
+    assert_eq!((config.min_snr_gamma, config.epochs, config.clip_skip), (Some(5.0), 3, 2));
+    assert_eq!(config.prediction_type, PredictionType::VPrediction);
+    assert!(
+        loaded.yaml.contains("lora_rank: 4 ") && loaded.yaml.contains("# network_dim in the file"),
+        "{}",
+        loaded.yaml
+    );
+}
+
+#[test]
+fn a_key_without_value_counts_as_left_out() {
+    assert_eq!(config("learning_rate:\nlora_alpha: null\nsample_prompts: ~\n"), config(""));
+    let error = format!("{:#}", load_text("base_model:\ntrain_data_dir: a\n", &[]).unwrap_err());
+    assert!(error.contains("train.yaml") && error.contains("`base_model` is missing"), "{error}");
+}
+
+#[test]
+fn overrides_win_and_name_themselves_in_errors() {
+    let text = format!("{REQUIRED}epochs: wrong\nvae: a\n");
+    let loaded = load_text(&text, &["epochs=3", "vae=", "resolution=768,512", "optimizer_args={eps: 1e-6}"]).unwrap();
+    assert_eq!((loaded.config.epochs, loaded.config.vae), (3, None));
+    assert_eq!(loaded.config.resolution, Resolution { width: 768, height: 512 });
+    assert_eq!(loaded.config.optimizer.eps, 1e-6);
+    assert!(loaded.yaml.contains("# --set epochs"));
+    for (set, wanted) in [
+        ("epoch=3", "--set epoch: unknown key; did you mean `epochs`?"),
+        ("epochs=0", "--set epochs: expected a whole number"),
+        ("epochs", "--set epochs: expected key=value"),
+        ("seed=[", "--set seed: "),
+    ] {
+        let error = format!("{:#}", load_text(&text, &[set]).unwrap_err());
+        assert!(error.starts_with(wanted), "{error}");
+    }
+    assert!(load_text(&text, &["epochs=1", "max_train_epochs=2"]).unwrap_err().to_string().contains("given twice"));
+}
+
+#[test]
+fn odd_but_usable_settings_draw_a_note() {
+    let extra = "optimizer_type: AdamW8bit\nresolution: 520\nlr_scheduler: constant\nlr_warmup_steps: 10\n";
+    let notes = load_text(&format!("{REQUIRED}{extra}"), &[]).unwrap().notes;
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert_eq!(config("lr_scheduler: constant\n").lr_warmup_steps, Warmup::Steps(0));
+    assert!(config("cache_latents: false\ncache_latents_to_disk: true\n").cache_latents);
+}
+
+#[test]
+fn the_files_encoding_is_checked() {
+    assert!(load_text(&format!("\u{feff}{REQUIRED}"), &[]).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.yaml");
+    std::fs::write(&path, b"base_model: \xcb\xd5\xd0\xe5\n").unwrap();
+    let error = format!("{:#}", load(&path, &[]).unwrap_err());
+    assert!(error.contains("train.yaml: not UTF-8"), "{error}");
+    let missing = format!("{:#}", load(&folder.path().join("none.yaml"), &[]).unwrap_err());
+    assert!(missing.contains("cannot read the configuration") && missing.contains("none.yaml"), "{missing}");
+}
+
+#[test]
+fn a_polynomial_schedule_needs_a_rate_above_its_end() {
+    assert!(error("lr_scheduler: polynomial\nlearning_rate: 1e-8\n").contains("ends at 1e-7"));
+}

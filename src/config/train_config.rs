@@ -1,0 +1,193 @@
+//! The typed, resolved configuration. Every field has its final value: nothing is left to be derived later, except where
+//! a type says so (`Option`, `Auto`).
+
+use std::path::PathBuf;
+
+/// Everything `train` needs to know. Field names are the configuration keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainConfig {
+    /// A single-file checkpoint or a diffusers folder.
+    pub base_model: PathBuf,
+    /// A VAE that replaces the base model's own.
+    pub vae: Option<PathBuf>,
+    pub prediction_type: PredictionType,
+    /// 1: the text encoder's last layer, 2: the one before it.
+    pub clip_skip: u32,
+
+    pub train_data_dir: PathBuf,
+    /// A csv or jsonl table of captions; `None`: a table in the data folder, or files beside the pictures.
+    pub metadata_path: Option<PathBuf>,
+    /// With its dot; `None`: `.txt`, then `.caption`.
+    pub caption_extension: Option<String>,
+    pub allow_missing_captions: bool,
+    pub resolution: Resolution,
+    pub num_repeats: u32,
+    pub cache_latents: bool,
+    pub cache_latents_to_disk: bool,
+    /// Share of the pictures held out, in [0, 1); 0 = none, `None`: by the size of the data set.
+    pub validation_split: Option<f64>,
+
+    pub lora_rank: u32,
+    /// ΔW = (alpha / rank) · up · down.
+    pub lora_alpha: f64,
+    pub lora_target: LoraTarget,
+    /// A LoRA file to start from.
+    pub network_weights: Option<PathBuf>,
+
+    pub epochs: u32,
+    /// Optimizer steps; wins over `epochs` where set.
+    pub max_train_steps: Option<u32>,
+    pub batch_size: u32,
+    pub gradient_accumulation_steps: u32,
+    pub learning_rate: f64,
+    /// The U-Net's own learning rate.
+    pub unet_lr: f64,
+    pub optimizer: AdamW,
+    pub lr_scheduler: LrScheduler,
+    pub lr_warmup_steps: Warmup,
+    /// Restarts of `cosine_with_restarts`.
+    pub lr_scheduler_num_cycles: u32,
+    /// Exponent of `polynomial`.
+    pub lr_scheduler_power: f64,
+    /// Gradients are scaled down to this norm over all parameters; 0 = never.
+    pub max_grad_norm: f64,
+    pub gradient_checkpointing: GradientCheckpointing,
+    /// γ of min-SNR loss weighting; `None`: every timestep weighs 1.
+    pub min_snr_gamma: Option<f64>,
+    pub seed: u64,
+    /// Index of a GPU in the device list, or a part of its name; `None`: the best one.
+    pub device: Option<String>,
+
+    pub output_dir: PathBuf,
+    /// Stem of the LoRA files, and the name a prompt calls the LoRA by.
+    pub output_name: String,
+    pub save_every_n_epochs: u32,
+    pub save_precision: SavePrecision,
+    pub logging_dir: PathBuf,
+    pub log_with: LogWith,
+    /// Put before the time stamp in the name of a run's log folder.
+    pub log_prefix: String,
+}
+
+/// What the U-Net predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PredictionType {
+    Epsilon,
+    VPrediction,
+}
+
+/// Size in pixels that pictures are resized and cropped to; both sides are multiples of 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Which U-Net modules get a LoRA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoraTarget {
+    /// q, k, v and out of every attention: 128 modules.
+    Attention,
+    /// Every linear and 1×1 convolution of the transformer blocks, as WebUI LoRAs have: 192 modules.
+    Transformer,
+}
+
+/// Loshchilov and Hutter, "Decoupled Weight Decay Regularization", with PyTorch's parameter names and defaults.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Each in [0, 1).
+    pub betas: (f64, f64),
+    pub weight_decay: f64,
+    pub eps: f64,
+}
+
+/// Shape of the learning rate over the run, by diffusers' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LrScheduler {
+    Constant,
+    ConstantWithWarmup,
+    Linear,
+    Cosine,
+    CosineWithRestarts,
+    Polynomial,
+}
+
+/// Length of the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Warmup {
+    /// Optimizer steps.
+    Steps(u32),
+    /// Share of all optimizer steps, in (0, 1).
+    Share(f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GradientCheckpointing {
+    Off,
+    On,
+    /// Left to the program, which for now means off.
+    Auto,
+}
+
+/// Type of the numbers in the written LoRA file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SavePrecision {
+    Float,
+    Fp16,
+    Bf16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogWith {
+    TensorBoard,
+    /// Only `metrics.jsonl`.
+    None,
+}
+
+impl TrainConfig {
+    /// The defaults of all keys. Required and derived fields are empty until the rest of this module fills them.
+    pub(super) fn unresolved() -> Self {
+        Self {
+            base_model: PathBuf::new(),
+            vae: None,
+            prediction_type: PredictionType::Epsilon,
+            clip_skip: 1,
+            train_data_dir: PathBuf::new(),
+            metadata_path: None,
+            caption_extension: None,
+            allow_missing_captions: false,
+            resolution: Resolution { width: 512, height: 512 },
+            num_repeats: 1,
+            cache_latents: true,
+            cache_latents_to_disk: false,
+            validation_split: None,
+            lora_rank: 8,
+            lora_alpha: 0.0,
+            lora_target: LoraTarget::Attention,
+            network_weights: None,
+            epochs: 10,
+            max_train_steps: None,
+            batch_size: 1,
+            gradient_accumulation_steps: 1,
+            learning_rate: 1e-4,
+            unet_lr: 0.0,
+            optimizer: AdamW { betas: (0.9, 0.999), weight_decay: 0.01, eps: 1e-8 },
+            lr_scheduler: LrScheduler::Cosine,
+            lr_warmup_steps: Warmup::Share(0.05),
+            lr_scheduler_num_cycles: 1,
+            lr_scheduler_power: 1.0,
+            max_grad_norm: 1.0,
+            gradient_checkpointing: GradientCheckpointing::Auto,
+            min_snr_gamma: None,
+            seed: 42,
+            device: None,
+            output_dir: PathBuf::from("./output"),
+            output_name: String::new(),
+            save_every_n_epochs: 1,
+            save_precision: SavePrecision::Fp16,
+            logging_dir: PathBuf::from("./logs"),
+            log_with: LogWith::TensorBoard,
+            log_prefix: String::new(),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The noise schedule of Stable Diffusion v1.x, its training targets and loss weights.
+//!
+//! Ho et al., "Denoising Diffusion Probabilistic Models" (the process); Salimans and Ho, "Progressive Distillation for
+//! Fast Sampling of Diffusion Models" (v); Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy".
+
+/// Steps of the training process.
+pub const TRAIN_TIMESTEPS: usize = 1000;
+const BETA_START: f64 = 0.00085;
+const BETA_END: f64 = 0.012;
+
+/// What the U-Net is trained to predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prediction {
+    /// The noise ε.
+    Epsilon,
+    /// The velocity v = √ᾱ·ε − √(1−ᾱ)·x₀.
+    VPrediction,
+}
+
+/// ᾱ of each timestep: the share of the signal's variance that is left.
+#[derive(Clone, Debug)]
+pub struct NoiseSchedule {
+    alphas_cumprod: Vec<f32>,
+}
+
+impl NoiseSchedule {
+    /// The schedule of SD v1.x, diffusers' `scaled_linear`: √β linear from √0.00085 to √0.012 over 1000 steps.
+    ///
+    /// Rounded where PyTorch rounds (f32 `linspace`, `cumprod` accumulated in f64): diffusers' values to 1.2e-7.
+    pub fn stable_diffusion() -> Self {
+        let mut product = 1f64;
+        let alphas_cumprod = (0..TRAIN_TIMESTEPS)
+            .map(|timestep| {
+                let root = sqrt_beta(timestep);
+                let alpha = 1.0 - root * root;
+                product *= f64::from(alpha);
+                product as f32
+            })
+            .collect();
+        Self { alphas_cumprod }
+    }
+
+    /// Number of timesteps.
+    pub fn timesteps(&self) -> usize {
+        self.alphas_cumprod.len()
+    }
+
+    /// ᾱ at `timestep`, in (0, 1).
+    pub fn alpha_cumprod(&self, timestep: usize) -> f32 {
+        self.alphas_cumprod[timestep]
+    }
+
+    /// (√ᾱ, √(1−ᾱ)): the factors of latent and noise.
+    pub fn factors(&self, timestep: usize) -> (f32, f32) {
+        let alpha = self.alpha_cumprod(timestep);
+        (alpha.sqrt(), (1.0 - alpha).sqrt())
+    }
+
+    /// x_t = √ᾱ·x₀ + √(1−ᾱ)·ε, into `noisy`. The slices hold one example, all of one length.
+    pub fn add_noise(&self, timestep: usize, latent: &[f32], noise: &[f32], noisy: &mut [f32]) {
+        let (signal, sigma) = self.factors(timestep);
+        combine(latent, noise, noisy, |latent, noise| signal * latent + sigma * noise);
+    }
+
+    /// What the U-Net should predict for that example, into `target`.
+    pub fn target(&self, prediction: Prediction, timestep: usize, latent: &[f32], noise: &[f32], target: &mut [f32]) {
+        let (signal, sigma) = self.factors(timestep);
+        match prediction {
+            Prediction::Epsilon => target.copy_from_slice(noise),
+            Prediction::VPrediction => {
+                combine(latent, noise, target, |latent, noise| signal * noise - sigma * latent);
+            }
+        }
+    }
+
+    /// Signal-to-noise ratio ᾱ / (1−ᾱ).
+    pub fn snr(&self, timestep: usize) -> f64 {
+        let alpha = f64::from(self.alpha_cumprod(timestep));
+        alpha / (1.0 - alpha)
+    }
+
+    /// Min-SNR loss weight: min(SNR, γ)/SNR for ε, min(SNR, γ)/(SNR + 1) for v.
+    pub fn min_snr_weight(&self, prediction: Prediction, timestep: usize, gamma: f64) -> f64 {
+        let snr = self.snr(timestep);
+        match prediction {
+            Prediction::Epsilon => snr.min(gamma) / snr,
+            Prediction::VPrediction => snr.min(gamma) / (snr + 1.0),
+        }
+    }
+
+    /// Loss weight of each example of a batch: the min-SNR weight, or 1 where `min_snr_gamma` is off.
+    pub fn loss_weights(&self, prediction: Prediction, timesteps: &[usize], min_snr_gamma: Option<f64>) -> Vec<f32> {
+        let weight = |&timestep: &usize| match min_snr_gamma {
+            Some(gamma) => self.min_snr_weight(prediction, timestep, gamma) as f32,
+            None => 1.0,
+        };
+        timesteps.iter().map(weight).collect()
+    }
+}
+
+/// `torch.linspace(√β₀, √β₁, 1000, dtype=float32)`: counted from whichever end is nearer.
+fn sqrt_beta(timestep: usize) -> f32 {
+    let (start, end) = (BETA_START.sqrt() as f32, BETA_END.sqrt() as f32);
+    let step = (end - start) / (TRAIN_TIMESTEPS - 1) as f32;
+    if timestep < TRAIN_TIMESTEPS / 2 {
+        start + step * timestep as f32
+    } else {
+        end - step * (TRAIN_TIMESTEPS - 1 - timestep) as f32
+    }
+}
+
+fn combine(latent: &[f32], noise: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    assert!(latent.len() == noise.len() && noise.len() == out.len(), "latent, noise and result differ in length");
+    for ((slot, &latent), &noise) in out.iter_mut().zip(latent).zip(noise) {
+        *slot = f(latent, noise);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// Recorded by tools/record_noise_schedule.py.
+    fn recorded() -> Value {
+        serde_json::from_str(include_str!("fixtures/noise_schedule.json")).unwrap()
+    }
+
+    fn number(value: &Value) -> f32 {
+        value.as_f64().unwrap() as f32
+    }
+
+    fn close(ours: f32, theirs: f32, tolerance: f32) -> bool {
+        (ours - theirs).abs() <= tolerance * theirs.abs()
+    }
+
+    /// Equal to one unit in the last place (121 of 1000 differ by it): PyTorch's linspace counts from the start of each
+    /// SIMD chunk, whose length depends on the machine.
+    #[test]
+    fn alphas_equal_diffusers() {
+        let schedule = NoiseSchedule::stable_diffusion();
+        let recorded = recorded();
+        let theirs = recorded["alphas_cumprod"].as_array().unwrap();
+        assert_eq!(schedule.timesteps(), theirs.len());
+        for (timestep, value) in theirs.iter().enumerate() {
+            let (ours, theirs) = (schedule.alpha_cumprod(timestep), number(value));
+            assert!(close(ours, theirs, 1.2e-7), "ᾱ[{timestep}]: {ours}, diffusers {theirs}");
+        }
+    }
+
+    /// 1−ᾱ cancels at small timesteps: one unit in the last place of ᾱ[0] is 7e-5 of its SNR.
+    #[test]
+    fn noisy_latent_velocity_and_weights_equal_diffusers() {
+        let schedule = NoiseSchedule::stable_diffusion();
+        let recorded = recorded();
+        let (latent, noise) = ([number(&recorded["latent"])], [number(&recorded["noise"])]);
+        let gamma = recorded["gamma"].as_f64().unwrap();
+        for case in recorded["at"].as_array().unwrap() {
+            let timestep = case["timestep"].as_u64().unwrap() as usize;
+            let mut out = [0.0];
+            schedule.add_noise(timestep, &latent, &noise, &mut out);
+            assert!(close(out[0], number(&case["noisy"]), 1e-6), "noisy at {timestep}");
+            schedule.target(Prediction::VPrediction, timestep, &latent, &noise, &mut out);
+            assert!(close(out[0], number(&case["velocity"]), 1e-6), "velocity at {timestep}");
+            let weight = |prediction| schedule.loss_weights(prediction, &[timestep], Some(gamma))[0];
+            assert!(close(weight(Prediction::Epsilon), number(&case["weight_epsilon"]), 1e-4));
+            assert!(close(weight(Prediction::VPrediction), number(&case["weight_v"]), 1e-4));
+        }
+    }
+
+    #[test]
+    fn epsilon_target_is_the_noise_and_weights_are_one_without_gamma() {
+        let schedule = NoiseSchedule::stable_diffusion();
+        let mut target = [0.0; 2];
+        schedule.target(Prediction::Epsilon, 500, &[1.0, 2.0], &[-0.5, 0.25], &mut target);
+        assert_eq!(target, [-0.5, 0.25]);
+        assert_eq!(schedule.loss_weights(Prediction::Epsilon, &[0, 999], None), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn published_values() {
+        let schedule = NoiseSchedule::stable_diffusion();
+        for (timestep, value) in [(0, 0.999_15), (500, 0.276_332_47), (999, 0.004_660_1)] {
+            assert!((schedule.alpha_cumprod(timestep) - value).abs() < 4e-8, "ᾱ[{timestep}]");
+        }
+    }
+}
