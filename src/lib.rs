@@ -1,11 +1,11 @@
 //! Train Stable Diffusion v1.5 LoRAs on any GPU wgpu finds: hand-written WGSL kernels and a small autograd tape.
 
+pub mod config;
 pub mod data;
+pub mod diffusion;
 pub mod gpu;
 pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod tape;
 pub mod weights;
-pub mod config;
-pub mod diffusion;
