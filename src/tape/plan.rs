@@ -65,6 +65,11 @@ impl Plan {
         buffers
     }
 
+    /// Names and shapes of the values that survive a replay.
+    pub fn kept_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.tape.kept.iter().map(|(name, value)| (name.clone(), self.tape.shape(*value).to_vec())).collect()
+    }
+
     pub fn launches(&self) -> &[Launch] {
         &self.launches
     }

@@ -20,6 +20,16 @@ impl Tensor<'_> {
         self.len() == 0
     }
 
+    /// Row `row` of a matrix as f32.
+    ///
+    /// # Errors
+    /// As [`Tensor::to_f32`].
+    pub fn row_to_f32(&self, row: usize) -> Result<Vec<f32>> {
+        let bytes = self.bytes.len() / self.shape[0];
+        let (shape, bytes) = (&self.shape[1..], &self.bytes[row * bytes..][..bytes]);
+        Tensor { shape, bytes, ..*self }.to_f32()
+    }
+
     /// All elements as f32, row-major: exact for f32, f16 and bf16.
     ///
     /// # Errors

@@ -1,0 +1,9 @@
+//! Recorded training cases: everything random is given, so that a run can be held against PyTorch's.
+
+mod compare;
+mod file;
+mod run;
+
+pub use compare::{GroupError, compare};
+pub use file::TrainingCase;
+pub use run::{CaseOptions, run};

@@ -1,0 +1,243 @@
+//! Running a case through the trainer's own programs, recording every tensor that the reference format names.
+
+use anyhow::{Result, ensure};
+use safetensors::Dtype;
+
+use crate::{
+    diffusion::NoiseSchedule,
+    gpu::Gpu,
+    models::{UNet, UNetConfig},
+    nn::{Builder, upload},
+    tape::Checkpointing,
+    train::{
+        encode::{LatentDecoder, LatentEncoder, TextEncoder, TextStates},
+        lora::{Lora, is_target},
+        step::{Batch, StepOptions, StepPlans, StepPrograms, StepShape, UpdateSettings},
+    },
+    weights::{Checkpoint, OwnedTensor, StorageType, lora::LoraModule},
+};
+
+use super::file::{TrainingCase, nhwc_to_nchw};
+
+/// How to run a case.
+#[derive(Clone, Copy, Debug)]
+pub struct CaseOptions {
+    pub checkpointing: Checkpointing,
+}
+
+/// U-Net modules whose outputs a reference holds for the first step.
+fn observed_modules() -> Vec<String> {
+    let mut names: Vec<String> =
+        ["time_embedding", "conv_in", "mid_block", "conv_norm_out"].map(str::to_owned).to_vec();
+    for level in 0..4 {
+        names.push(format!("down_blocks.{level}"));
+        names.push(format!("up_blocks.{level}"));
+    }
+    let block = "down_blocks.0.attentions.0.transformer_blocks.0";
+    for path in ["resnets.0", "attentions.0", "downsamplers.0"] {
+        names.push(format!("down_blocks.0.{path}"));
+    }
+    names.push(block.to_owned());
+    names.extend(["attn1", "attn2", "ff"].map(|child| format!("{block}.{child}")));
+    names.push("up_blocks.0.upsamplers.0".to_owned());
+    names
+}
+
+/// Runs `case` on `checkpoint` and returns what the reference format names. `progress` hears of each step's loss.
+///
+/// # Errors
+/// A checkpoint that the case does not fit; a failure of the device; a gradient that is not finite.
+pub fn run(
+    gpu: &Gpu,
+    checkpoint: &Checkpoint,
+    case: &TrainingCase,
+    options: CaseOptions,
+    mut progress: impl FnMut(usize, f64),
+) -> Result<Vec<OwnedTensor>> {
+    let mut recorder = Recorder::default();
+    record_vae(gpu, checkpoint, case, &mut recorder)?;
+    let texts = encode_texts(gpu, checkpoint, case)?;
+    let mut trained = Trained::new(gpu, checkpoint, case, &texts, options)?;
+    let mut losses = Vec::with_capacity(case.steps);
+    let mut norms = Vec::with_capacity(case.steps);
+    for (step, text) in texts.states.iter().enumerate() {
+        let (loss, norm) = trained.step(gpu, case, step, text, &mut recorder)?;
+        progress(step, loss);
+        losses.push(loss);
+        norms.push(norm);
+    }
+    recorder.lora("final", &trained.lora.read(gpu)?);
+    recorder.doubles("loss", &losses);
+    recorder.doubles("grad_norm", &norms);
+    recorder.text(&texts, case.batch);
+    Ok(recorder.0)
+}
+
+fn record_vae(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase, recorder: &mut Recorder) -> Result<()> {
+    let (height, width) = (case.height, case.width);
+    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, 8 * width, 8 * height)?;
+    let moments = encoder.encode(gpu, &case.image()?)?;
+    drop(encoder);
+    recorder.pixels("vae/mean", &moments.mean, &[1, height, width, 4]);
+    recorder.pixels("vae/logvar", &moments.log_variance, &[1, height, width, 4]);
+    let decoder = LatentDecoder::new(gpu, &checkpoint.vae, width, height)?;
+    let image = decoder.decode(gpu, &moments.mean)?;
+    recorder.pixels("vae/roundtrip", &image, &[1, 8 * height, 8 * width, 3]);
+    Ok(())
+}
+
+/// Text embeddings of all steps.
+struct Texts {
+    states: Vec<TextStates>,
+    tokens: usize,
+    width: usize,
+}
+
+fn encode_texts(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase) -> Result<Texts> {
+    let encoder = TextEncoder::new(gpu, &checkpoint.text_encoder, case.batch)?;
+    let states = (0..case.steps).map(|step| encoder.encode(gpu, &case.input_ids(step)?)).collect::<Result<_>>()?;
+    Ok(Texts { states, tokens: encoder.tokens(), width: encoder.width() })
+}
+
+/// The U-Net with its LoRA and programs.
+struct Trained {
+    lora: Lora,
+    programs: StepPrograms,
+    observed: Vec<(String, Vec<usize>)>,
+}
+
+impl Trained {
+    fn new(
+        gpu: &Gpu,
+        checkpoint: &Checkpoint,
+        case: &TrainingCase,
+        texts: &Texts,
+        options: CaseOptions,
+    ) -> Result<Self> {
+        let builder = Builder::new(&checkpoint.unet);
+        let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
+        let built = builder.finish("U-Net")?;
+        let modules: Vec<_> = built.modules.iter().filter(|module| is_target(case.target, &module.path)).collect();
+        let modules: Vec<_> = modules.into_iter().cloned().collect();
+        let initial = case.lora(&modules)?;
+        let (ours, given) = (2 * modules.len(), case.lora_tensor_count());
+        ensure!(ours == given, "the case holds {given} LoRA tensors, this U-Net takes {ours}");
+        let lora = Lora::new(modules, case.rank, case.alpha, gpu.caps().max_binding, false);
+        let shape = StepShape { batch: case.batch, height: case.height, width: case.width, tokens: texts.tokens };
+        let mut observed = observed_modules();
+        observed.extend(["unet_out", "noisy"].map(str::to_owned));
+        let checkpointing = options.checkpointing;
+        let step_options = StepOptions { prediction: case.prediction, checkpointing, accumulate: false, observed };
+        let plans = StepPlans::new(gpu, &unet, &lora, shape, step_options)?;
+        let observed = plans.kept_shapes();
+        upload(gpu, &built.uploads, |_| {})?;
+        let programs = plans.compile(gpu)?;
+        lora.load(gpu, &initial)?;
+        Ok(Self { lora, programs, observed })
+    }
+
+    /// Loss and gradient norm of one step.
+    fn step(
+        &mut self,
+        gpu: &Gpu,
+        case: &TrainingCase,
+        step: usize,
+        text: &TextStates,
+        recorder: &mut Recorder,
+    ) -> Result<(f64, f64)> {
+        let batch = batch_of(case, step, text)?;
+        self.programs.run(gpu, &batch);
+        let loss = self.programs.loss(gpu);
+        if step == 0 {
+            self.record_first(gpu, recorder)?;
+        }
+        let settings = UpdateSettings {
+            adamw: case.adamw,
+            learning_rate: case.learning_rate,
+            max_grad_norm: case.max_grad_norm,
+            step: step as u32 + 1,
+        };
+        let update = self.programs.update(gpu, &settings).wait(gpu)?;
+        ensure!(update.finite, "step {}: a gradient is not finite", step + 1);
+        if step == 0 {
+            recorder.lora("step1/after", &self.lora.read(gpu)?);
+        }
+        let loss: Vec<f32> = bytemuck::pod_collect_to_vec(&loss.wait(gpu)?);
+        Ok((f64::from(loss[0]), update.grad_norm))
+    }
+
+    fn record_first(&self, gpu: &Gpu, recorder: &mut Recorder) -> Result<()> {
+        for (path, shape) in self.observed.iter().filter(|(path, _)| path != "loss") {
+            let values = self.programs.step.read(gpu, path)?;
+            let name = match path.as_str() {
+                "unet_out" | "noisy" => format!("step1/{path}"),
+                module => format!("step1/block/{module}"),
+            };
+            recorder.any(&name, &values, shape);
+        }
+        recorder.lora("step1/grad", &self.lora.read_gradients(gpu)?);
+        Ok(())
+    }
+}
+
+fn batch_of(case: &TrainingCase, step: usize, text: &TextStates) -> Result<Batch> {
+    let timesteps = case.timesteps(step)?;
+    let schedule = NoiseSchedule::stable_diffusion();
+    let weights = schedule.loss_weights(case.prediction, &timesteps, case.min_snr_gamma);
+    Ok(Batch {
+        latents: case.latents(step)?,
+        noise: case.noise(step)?,
+        context: text.last.clone(),
+        weights: weights.iter().map(|weight| weight / case.batch as f32).collect(),
+        timesteps,
+    })
+}
+
+/// Collects tensors under their reference names, in PyTorch's layout.
+#[derive(Default)]
+struct Recorder(Vec<OwnedTensor>);
+
+impl Recorder {
+    fn floats(&mut self, name: &str, values: &[f32], shape: &[usize]) {
+        let bytes = bytemuck::cast_slice(values).to_vec();
+        self.0.push(OwnedTensor { name: name.to_owned(), dtype: StorageType::F32, shape: shape.to_vec(), bytes });
+    }
+
+    fn doubles(&mut self, name: &str, values: &[f64]) {
+        let (dtype, bytes) = (StorageType::Other(Dtype::F64), bytemuck::cast_slice(values).to_vec());
+        self.0.push(OwnedTensor { name: name.to_owned(), dtype, shape: vec![values.len()], bytes });
+    }
+
+    /// Channels-last pixels, written channels first.
+    fn pixels(&mut self, name: &str, values: &[f32], shape: &[usize; 4]) {
+        let &[batch, height, width, channels] = shape;
+        let values = nhwc_to_nchw(values, channels, height * width);
+        self.floats(name, &values, &[batch, channels, height, width]);
+    }
+
+    fn any(&mut self, name: &str, values: &[f32], shape: &[usize]) {
+        match shape {
+            &[batch, height, width, channels] => self.pixels(name, values, &[batch, height, width, channels]),
+            _ => self.floats(name, values, shape),
+        }
+    }
+
+    fn lora(&mut self, prefix: &str, modules: &[LoraModule]) {
+        for module in modules {
+            let axes: &[usize] = if module.conv { &[1, 1] } else { &[] };
+            let down = [&[module.rank, module.in_features], axes].concat();
+            let up = [&[module.out_features, module.rank], axes].concat();
+            self.floats(&format!("{prefix}/{}.lora_A.weight", module.path), &module.down, &down);
+            self.floats(&format!("{prefix}/{}.lora_B.weight", module.path), &module.up, &up);
+        }
+    }
+
+    fn text(&mut self, texts: &Texts, batch: usize) {
+        let first = &texts.states[0];
+        let shape = [batch, texts.tokens, texts.width];
+        self.floats("step1/hidden", &first.last, &shape);
+        self.floats("step1/hidden_skip2", &first.skip2, &shape);
+        self.floats("step1/te_embed", &first.embedded, &shape);
+        self.floats("step1/te_layer0", &first.first_layer, &shape);
+    }
+}

@@ -1,0 +1,308 @@
+//! The programs of a training run: one step, its update, accumulation, and the forward pass for probes.
+
+use anyhow::Result;
+
+use crate::{
+    config::AdamW,
+    diffusion::{NoiseSchedule, Prediction},
+    gpu::{Gpu, GpuError, Pending},
+    models::UNet,
+    ops,
+    tape::{Checkpointing, DType, Plan, Program, Tape, Value},
+};
+
+use super::lora::{Lora, RecordedLora};
+
+/// Sizes that the programs are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepShape {
+    pub batch: usize,
+    /// Latent rows: an eighth of the picture's height.
+    pub height: usize,
+    /// Latent columns.
+    pub width: usize,
+    /// Tokens of a text embedding.
+    pub tokens: usize,
+}
+
+/// What is recorded besides the sizes.
+#[derive(Clone, Debug)]
+pub struct StepOptions {
+    pub prediction: Prediction,
+    pub checkpointing: Checkpointing,
+    /// Several micro-batches make one update.
+    pub accumulate: bool,
+    /// Modules whose outputs are kept for reading, by diffusers path.
+    pub observed: Vec<String>,
+}
+
+/// One micro-batch on the host. All tensors are channels last.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub latents: Vec<f32>, // (B, H, W, 4), scaled
+    pub noise: Vec<f32>,   // (B, H, W, 4)
+    pub timesteps: Vec<usize>,
+    pub context: Vec<f32>, // (B, tokens, D)
+    /// Share of each sample in the loss; a padded sample has 0.
+    pub weights: Vec<f32>,
+}
+
+/// Numbers of one optimizer update.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateSettings {
+    pub adamw: AdamW,
+    pub learning_rate: f64,
+    /// 0: gradients are not clipped.
+    pub max_grad_norm: f64,
+    /// Counts from 1.
+    pub step: u32,
+}
+
+/// Results of an update, on their way.
+pub struct PendingUpdate {
+    clip: Pending,
+}
+
+/// What an update found.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateResult {
+    /// Norm over all gradients, before clipping.
+    pub grad_norm: f64,
+    /// Where false, nothing was updated.
+    pub finite: bool,
+}
+
+/// The compiled programs. They share their memory slots: one runs at a time.
+pub struct StepPrograms {
+    pub step: Program,
+    pub probe: Program,
+    pub update: Program,
+    accumulate: Option<Program>,
+    schedule: NoiseSchedule,
+    prediction: Prediction,
+    shape: StepShape,
+    embedding_width: usize,
+}
+
+/// The programs lowered and planned, before any memory is taken.
+pub struct StepPlans {
+    plans: Vec<Plan>,
+    options: StepOptions,
+    shape: StepShape,
+    embedding_width: usize,
+}
+
+impl StepPlans {
+    /// Records and plans everything for one shape.
+    ///
+    /// # Errors
+    /// A value too large for the device.
+    pub fn new(gpu: &Gpu, unet: &UNet, lora: &Lora, shape: StepShape, options: StepOptions) -> Result<Self, GpuError> {
+        let mut plans = vec![
+            Plan::new("step", record_step(unet, lora, shape, &options), gpu.caps())?,
+            Plan::new("probe", record_probe(unet, lora, shape), gpu.caps())?,
+            Plan::new("update", record_update(lora), gpu.caps())?,
+        ];
+        if options.accumulate {
+            plans.push(Plan::new("accumulate", record_accumulate(lora), gpu.caps())?);
+        }
+        let embedding_width = unet.config.block_out_channels[0];
+        Ok(Self { plans, options, shape, embedding_width })
+    }
+
+    /// Bytes of activations, gradients and scratch that the programs share, and of their inputs and outputs.
+    pub fn bytes(&self) -> u64 {
+        let slots = self.plans.iter().map(Plan::activation_bytes).max().unwrap_or(0);
+        slots + self.plans.iter().map(Plan::kept_bytes).sum::<u64>()
+    }
+
+    /// Names and shapes of what the step keeps for reading.
+    pub fn kept_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.plans[0].kept_shapes()
+    }
+
+    /// Allocates and compiles.
+    ///
+    /// # Errors
+    /// A failure of the device, above all too little memory.
+    pub fn compile(self, gpu: &Gpu) -> Result<StepPrograms, GpuError> {
+        let mut programs = Program::build(gpu, self.plans)?.into_iter();
+        let mut next = || programs.next().expect("a program for each plan");
+        Ok(StepPrograms {
+            step: next(),
+            probe: next(),
+            update: next(),
+            accumulate: programs.next(),
+            schedule: NoiseSchedule::stable_diffusion(),
+            prediction: self.options.prediction,
+            shape: self.shape,
+            embedding_width: self.embedding_width,
+        })
+    }
+}
+
+impl StepPrograms {
+    pub fn shape(&self) -> StepShape {
+        self.shape
+    }
+
+    /// Whether micro-batches are accumulated.
+    pub fn accumulates(&self) -> bool {
+        self.accumulate.is_some()
+    }
+
+    /// Runs forward and backward on one micro-batch without waiting; its gradients go into the LoRA's shards.
+    pub fn run(&self, gpu: &Gpu, batch: &Batch) {
+        self.write(gpu, &self.step, batch);
+        self.step.replay(gpu);
+        if let Some(accumulate) = &self.accumulate {
+            accumulate.replay(gpu);
+        }
+    }
+
+    /// The weighted loss of one batch, without gradients.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn probe(&self, gpu: &Gpu, batch: &Batch) -> Result<f64, GpuError> {
+        self.write(gpu, &self.probe, batch);
+        self.probe.replay(gpu);
+        Ok(f64::from(self.probe.read(gpu, "loss")?[0]))
+    }
+
+    /// The loss of the last [`StepPrograms::run`], on its way.
+    pub fn loss(&self, gpu: &Gpu) -> Pending {
+        self.step.read_later(gpu, "loss")
+    }
+
+    /// Clips and applies the gradients without waiting.
+    pub fn update(&self, gpu: &Gpu, settings: &UpdateSettings) -> PendingUpdate {
+        self.update.write(gpu, "settings", &settings.packed());
+        self.update.write(gpu, "max_grad_norm", &[settings.max_grad_norm as f32]);
+        self.update.replay(gpu);
+        PendingUpdate { clip: self.update.read_later(gpu, "clip") }
+    }
+
+    fn write(&self, gpu: &Gpu, program: &Program, batch: &Batch) {
+        let factors: Vec<(f32, f32)> = batch.timesteps.iter().map(|&t| self.schedule.factors(t)).collect();
+        let noisy: Vec<f32> = factors.iter().flat_map(|&(signal, sigma)| [signal, sigma]).collect();
+        let target: Vec<f32> = factors
+            .iter()
+            .flat_map(|&(signal, sigma)| match self.prediction {
+                Prediction::Epsilon => [0.0, 1.0],
+                Prediction::VPrediction => [-sigma, signal],
+            })
+            .collect();
+        let timesteps: Vec<f64> = batch.timesteps.iter().map(|&timestep| timestep as f64).collect();
+        program.write(gpu, "latents", &batch.latents);
+        program.write(gpu, "noise", &batch.noise);
+        program.write(gpu, "noise_factors", &noisy);
+        program.write(gpu, "target_factors", &target);
+        program.write(gpu, "timestep", &ops::timestep_embedding(&timesteps, self.embedding_width));
+        program.write(gpu, "context", &batch.context);
+        program.write(gpu, "weight", &batch.weights);
+    }
+}
+
+impl UpdateSettings {
+    /// As the optimizer kernel reads them: lr, β₁, β₂, eps, weight decay, 1 − β₁ᵗ, 1 − β₂ᵗ.
+    fn packed(&self) -> [f32; 8] {
+        let AdamW { betas: (beta1, beta2), weight_decay, eps } = self.adamw;
+        let step = f64::from(self.step);
+        let corrections = [1.0 - beta1.powf(step), 1.0 - beta2.powf(step)];
+        [self.learning_rate, beta1, beta2, eps, weight_decay, corrections[0], corrections[1], 0.0].map(|x| x as f32)
+    }
+}
+
+impl PendingUpdate {
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn wait(self, gpu: &Gpu) -> Result<UpdateResult, GpuError> {
+        let clip: Vec<f32> = bytemuck::pod_collect_to_vec(&self.clip.wait(gpu)?);
+        Ok(UpdateResult { grad_norm: f64::from(clip[0]), finite: clip[2] != 0.0 })
+    }
+}
+
+/// Values of a recorded forward pass with its loss.
+struct Forward {
+    prediction: Value,
+    noisy: Value,
+    loss: Value,
+    d_prediction: Value,
+    lora: RecordedLora,
+}
+
+fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape) -> Forward {
+    let StepShape { batch, height, width, tokens } = shape;
+    let latent_shape = [batch, height, width, crate::nn::padded(unet.config.in_channels)];
+    let latents = tape.input("latents", &latent_shape);
+    let noise = tape.input("noise", &latent_shape);
+    let noise_factors = tape.input("noise_factors", &[batch, 2]);
+    let target_factors = tape.input("target_factors", &[batch, 2]);
+    let timestep = tape.input("timestep", &[batch, unet.config.block_out_channels[0]]);
+    let context = tape.input("context", &[batch, tokens, unet.config.cross_attention_dim]);
+    let weight = tape.input("weight", &[batch]);
+    let lora = lora.record(tape);
+    let noisy = ops::add_noise(tape, latents, noise, noise_factors);
+    let target = ops::add_noise(tape, latents, noise, target_factors);
+    let prediction = unet.forward(tape, noisy, timestep, context, &lora.adapters);
+    let (loss, d_prediction) = ops::weighted_mse(tape, prediction, target, weight);
+    Forward { prediction, noisy, loss, d_prediction, lora }
+}
+
+fn record_step(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions) -> Tape {
+    let mut tape = Tape::new();
+    let forward = record_forward(&mut tape, unet, lora, shape);
+    let seeds = [(forward.prediction, forward.d_prediction)];
+    let gradients = tape.backward(&seeds, &forward.lora.parameters, options.checkpointing, ops::add);
+    lora.place_gradients(&mut tape, &gradients);
+    tape.keep("loss", forward.loss);
+    for path in &options.observed {
+        let value = match path.as_str() {
+            "unet_out" => forward.prediction,
+            "noisy" => forward.noisy,
+            module => tape.observed(module).unwrap_or_else(|| panic!("no module `{module}` was recorded")),
+        };
+        tape.keep(path, value);
+    }
+    tape
+}
+
+fn record_probe(unet: &UNet, lora: &Lora, shape: StepShape) -> Tape {
+    let mut tape = Tape::new();
+    let forward = record_forward(&mut tape, unet, lora, shape);
+    tape.keep("loss", forward.loss);
+    tape
+}
+
+fn record_update(lora: &Lora) -> Tape {
+    let mut tape = Tape::new();
+    let settings = tape.input("settings", &[8]);
+    let max_grad_norm = tape.input("max_grad_norm", &[1]);
+    let flat = |tape: &mut Tape, buffer: &crate::gpu::Buffer, elements: usize| {
+        tape.external(buffer.label(), &[elements], DType::F32, &buffer.whole())
+    };
+    let gradients: Vec<Value> =
+        lora.shards.iter().map(|shard| flat(&mut tape, &shard.accumulated, shard.elements)).collect();
+    let clip = ops::grad_norm(&mut tape, &gradients, max_grad_norm);
+    for (shard, &gradient) in lora.shards.iter().zip(&gradients) {
+        let parameters = flat(&mut tape, &shard.parameters, shard.elements);
+        let first = flat(&mut tape, &shard.first_moment, shard.elements);
+        let second = flat(&mut tape, &shard.second_moment, shard.elements);
+        ops::adamw(&mut tape, parameters, gradient, first, second, clip, settings);
+    }
+    tape.keep("clip", clip);
+    tape
+}
+
+fn record_accumulate(lora: &Lora) -> Tape {
+    let mut tape = Tape::new();
+    for shard in &lora.shards {
+        let into = tape.external("accumulated", &[shard.elements], DType::F32, &shard.accumulated.whole());
+        let gradients = tape.external("gradients", &[shard.elements], DType::F32, &shard.gradients.whole());
+        ops::accumulate(&mut tape, into, gradients);
+    }
+    tape
+}
