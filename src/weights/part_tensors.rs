@@ -88,12 +88,7 @@ impl PartTensors {
     ///
     /// # Errors
     /// A weight in a storage type that cannot be computed with.
-    pub(super) fn add_file(
-        &mut self,
-        file: &Arc<SafetensorsFile>,
-        prefix: &str,
-        names: &NameMap,
-    ) -> Result<Vec<String>> {
+    fn add_file(&mut self, file: &Arc<SafetensorsFile>, prefix: &str, names: &NameMap) -> Result<Vec<String>> {
         let mut left_over = Vec::new();
         for tensor in file.tensors() {
             let Some(inner) = tensor.name.strip_prefix(prefix) else {

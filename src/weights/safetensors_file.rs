@@ -269,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn a_header_length_that_looks_like_a_pickle_is_no_pickle() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.safetensors");
+        let header = format!("{:640}", r#"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#);
+        let length = (header.len() as u64).to_le_bytes();
+        assert_eq!(length[..2], *b"\x80\x02");
+        std::fs::write(&path, [&length[..], header.as_bytes(), &[7]].concat())?;
+        assert_eq!(SafetensorsFile::open(&path)?.get("a").map(|tensor| tensor.bytes), Some(&[7][..]));
+        Ok(())
+    }
+
+    #[test]
     fn other_formats_are_named() {
         assert!(open_error(b"PK\x03\x04rest of a zip").contains("Convert it to .safetensors"));
         assert!(open_error(b"\x80\x02}q\x00(X").contains("pickle"));

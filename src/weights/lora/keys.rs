@@ -31,23 +31,18 @@ pub(super) fn kohya_name(part: Part, path: &str) -> String {
     format!("{prefix}{}", path.replace('.', "_"))
 }
 
-/// Modules that `diffusers.utils.convert_state_dict_to_diffusers` gives names of its own.
-const UNET_RENAMED: [&str; 4] = [".to_q", ".to_k", ".to_v", ".to_out.0"];
-const TEXT_RENAMED: [&str; 4] = [".q_proj", ".k_proj", ".v_proj", ".out_proj"];
-
-/// diffusers' keys `(down, up)` of a module; modules that diffusers does not rename keep PEFT's names.
+/// diffusers' keys `(down, up)` of a module.
+///
+/// diffusers' own writer uses these names for attention only and leaves `lora_A`, `lora_B` on feed-forward layers and
+/// projections; its reader then judges a whole file by its first key and drops the attention (seen with diffusers
+/// 0.42). With one naming throughout it loads every module.
 pub(super) fn diffusers_keys(part: Part, path: &str) -> (String, String) {
-    let ends_with_one_of = |ends: &[&str]| ends.iter().any(|end| path.ends_with(end));
-    let (prefix, down, up) = match part {
-        Part::Unet if ends_with_one_of(&UNET_RENAMED) => ("unet", "lora.down", "lora.up"),
-        Part::Unet => ("unet", "lora_A", "lora_B"),
-        Part::TextEncoder if ends_with_one_of(&TEXT_RENAMED) => {
-            ("text_encoder", "lora_linear_layer.down", "lora_linear_layer.up")
-        }
-        Part::TextEncoder => ("text_encoder", "lora_A", "lora_B"),
+    let (prefix, matrices) = match part {
+        Part::Unet => ("unet", "lora"),
+        Part::TextEncoder => ("text_encoder", "lora_linear_layer"),
     };
-    let key = |matrix| format!("{prefix}.{path}.{matrix}.weight");
-    (key(down), key(up))
+    let key = |matrix| format!("{prefix}.{path}.{matrices}.{matrix}.weight");
+    (key("down"), key("up"))
 }
 
 /// Ends of keys, over all layouts.
@@ -123,12 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn diffusers_renames_attention_only() {
-        let down = |part, path| diffusers_keys(part, path).0;
-        assert_eq!(down(Part::Unet, "a.to_out.0"), "unet.a.to_out.0.lora.down.weight");
-        assert_eq!(down(Part::Unet, "a.ff.net.2"), "unet.a.ff.net.2.lora_A.weight");
-        assert_eq!(down(Part::TextEncoder, "t.q_proj"), "text_encoder.t.q_proj.lora_linear_layer.down.weight");
-        assert_eq!(diffusers_keys(Part::TextEncoder, "t.fc1").1, "text_encoder.t.fc1.lora_B.weight");
+    fn diffusers_keys_have_one_naming_throughout() {
+        assert_eq!(diffusers_keys(Part::Unet, "a.to_out.0").0, "unet.a.to_out.0.lora.down.weight");
+        assert_eq!(diffusers_keys(Part::Unet, "a.ff.net.2").1, "unet.a.ff.net.2.lora.up.weight");
+        assert_eq!(diffusers_keys(Part::TextEncoder, "t.fc1").1, "text_encoder.t.fc1.lora_linear_layer.up.weight");
     }
 
     #[test]

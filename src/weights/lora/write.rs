@@ -174,25 +174,31 @@ fn adapter_metadata(modules: &[LoraModule]) -> Value {
     let mut table = Map::new();
     for (part, prefix) in [(Part::Unet, "unet"), (Part::TextEncoder, "text_encoder")] {
         let of_part: Vec<&LoraModule> = modules.iter().filter(|module| module.part == part).collect();
-        let Some(first) = of_part.first() else {
-            continue;
-        };
-        let paths: BTreeSet<&str> = of_part.iter().map(|module| module.path.as_str()).collect();
-        let other_ranks: BTreeMap<&str, usize> = of_part
-            .iter()
-            .filter(|module| module.rank != first.rank)
-            .map(|module| (module.path.as_str(), module.rank))
-            .collect();
-        let entries = [
-            ("r", json!(first.rank)),
-            ("lora_alpha", json!(first.rank)),
-            ("rank_pattern", json!(other_ranks)),
-            ("alpha_pattern", json!(other_ranks)),
-            ("target_modules", json!(paths)),
-            ("use_dora", json!(false)),
-            ("lora_bias", json!(false)),
-        ];
-        table.extend(entries.map(|(key, value)| (format!("{prefix}.{key}"), value)));
+        if let Some(first) = of_part.first() {
+            let entries = lora_config(first.rank, &of_part);
+            table.extend(entries.map(|(key, value)| (format!("{prefix}.{key}"), value)));
+        }
     }
     Value::Object(table)
+}
+
+/// alpha is the rank everywhere, since its effect lies in `up`.
+fn lora_config(rank: usize, modules: &[&LoraModule]) -> [(&'static str, Value); 7] {
+    let paths: BTreeSet<&str> = modules.iter().map(|module| peft_target(module)).collect();
+    let other_ranks: BTreeMap<&str, usize> =
+        modules.iter().filter(|module| module.rank != rank).map(|module| (peft_target(module), module.rank)).collect();
+    [
+        ("r", json!(rank)),
+        ("lora_alpha", json!(rank)),
+        ("rank_pattern", json!(other_ranks)),
+        ("alpha_pattern", json!(other_ranks)),
+        ("target_modules", json!(paths)),
+        ("use_dora", json!(false)),
+        ("lora_bias", json!(false)),
+    ]
+}
+
+/// PEFT matches targets by the ends of paths. Newer transformers have no `text_model` in front of CLIP's modules.
+fn peft_target(module: &LoraModule) -> &str {
+    module.path.strip_prefix("text_model.").unwrap_or(&module.path)
 }
