@@ -2,13 +2,10 @@
 
 use super::{
     keys::{self, Draft},
-    train_config::{LrScheduler, TrainConfig, Warmup},
+    train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
 };
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-
-/// The learning rate at which `polynomial` ends, as diffusers has it.
-const POLYNOMIAL_END: f64 = 1e-7;
 
 /// A key that was derived, and how.
 pub(super) type Derived = (&'static str, &'static str);
@@ -62,9 +59,9 @@ fn folder_name(folder: &Path) -> Result<String> {
 }
 
 fn check(config: &TrainConfig) -> Result<()> {
-    if config.lr_scheduler == LrScheduler::Polynomial && config.unet_lr <= POLYNOMIAL_END {
+    if config.lr_scheduler == LrScheduler::Polynomial && config.unet_lr <= POLYNOMIAL_END_RATE {
         bail!(
-            "`lr_scheduler: polynomial` ends at {POLYNOMIAL_END:e}, but the learning rate {:e} is not above it",
+            "`lr_scheduler: polynomial` ends at {POLYNOMIAL_END_RATE:e}, but the learning rate {:e} is not above it",
             config.unet_lr
         );
     }
