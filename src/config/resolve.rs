@@ -52,10 +52,9 @@ fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<
 fn folder_name(folder: &Path) -> Result<String> {
     let absolute = folder.canonicalize();
     let name = folder.file_name().or_else(|| absolute.as_ref().ok()?.file_name());
-    let name = name.map(|name| name.to_string_lossy());
-    name.context("no name").and_then(|name| keys::output_name(&name)).with_context(|| {
-        format!("`train_data_dir` {} gives no name for the LoRA; add `output_name: my_lora`", folder.display())
-    })
+    let advice = || format!("the folder {} gives no name for the LoRA; add `output_name: my_lora`", folder.display());
+    let name = name.with_context(advice)?.to_string_lossy();
+    keys::output_name(&name).with_context(advice)
 }
 
 fn check(config: &TrainConfig) -> Result<()> {

@@ -217,11 +217,13 @@ fn crc32c(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The check value of CRC-32C's definition, and the example of RFC 3720, B.4.
+    /// The check value of CRC-32C's definition, the example of RFC 3720, B.4, and the length field (24) that opens every
+    /// event file TensorFlow writes.
     #[test]
     fn checksums() {
         assert_eq!(crc32c(b"123456789"), 0xE306_9283);
         assert_eq!(crc32c(&[0; 32]), 0x8A91_36AA);
+        assert_eq!(masked_crc32c(&24u64.to_le_bytes()), 0x224B_7FA3);
     }
 
     /// A scalar event byte by byte, apart from time and checksums.
