@@ -9,3 +9,4 @@ pub mod nn;
 pub mod ops;
 pub mod tape;
 pub mod weights;
+pub mod train;

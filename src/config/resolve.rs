@@ -2,13 +2,10 @@
 
 use super::{
     keys::{self, Draft},
-    train_config::{LrScheduler, TrainConfig, Warmup},
+    train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
 };
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-
-/// The learning rate at which `polynomial` ends, as diffusers has it.
-const POLYNOMIAL_END: f64 = 1e-7;
 
 /// A key that was derived, and how.
 pub(super) type Derived = (&'static str, &'static str);
@@ -55,16 +52,15 @@ fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<
 fn folder_name(folder: &Path) -> Result<String> {
     let absolute = folder.canonicalize();
     let name = folder.file_name().or_else(|| absolute.as_ref().ok()?.file_name());
-    let name = name.map(|name| name.to_string_lossy());
-    name.context("no name").and_then(|name| keys::output_name(&name)).with_context(|| {
-        format!("`train_data_dir` {} gives no name for the LoRA; add `output_name: my_lora`", folder.display())
-    })
+    let advice = || format!("the folder {} gives no name for the LoRA; add `output_name: my_lora`", folder.display());
+    let name = name.with_context(advice)?.to_string_lossy();
+    keys::output_name(&name).with_context(advice)
 }
 
 fn check(config: &TrainConfig) -> Result<()> {
-    if config.lr_scheduler == LrScheduler::Polynomial && config.unet_lr <= POLYNOMIAL_END {
+    if config.lr_scheduler == LrScheduler::Polynomial && config.unet_lr <= POLYNOMIAL_END_RATE {
         bail!(
-            "`lr_scheduler: polynomial` ends at {POLYNOMIAL_END:e}, but the learning rate {:e} is not above it",
+            "`lr_scheduler: polynomial` ends at {POLYNOMIAL_END_RATE:e}, but the learning rate {:e} is not above it",
             config.unet_lr
         );
     }

@@ -283,6 +283,13 @@ fn the_files_encoding_is_checked() {
 }
 
 #[test]
+fn a_folder_without_a_name_asks_for_one() {
+    let nameless = format!("{:#}", load_text("base_model: a\ntrain_data_dir: /\n", &[]).unwrap_err());
+    assert!(nameless.contains("add `output_name: my_lora`"), "{nameless}");
+    assert!(!load_text("base_model: a\ntrain_data_dir: .\n", &[]).unwrap().config.output_name.is_empty());
+}
+
+#[test]
 fn a_polynomial_schedule_needs_a_rate_above_its_end() {
     assert!(error("lr_scheduler: polynomial\nlearning_rate: 1e-8\n").contains("ends at 1e-7"));
 }

@@ -112,6 +112,9 @@ pub enum LrScheduler {
     Polynomial,
 }
 
+/// The learning rate at which [`LrScheduler::Polynomial`] ends, diffusers' `lr_end`.
+pub const POLYNOMIAL_END_RATE: f64 = 1e-7;
+
 /// Length of the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Warmup {

@@ -145,6 +145,9 @@ mod tests {
         training_noise(42, 7, 2, &mut noise);
         assert_eq!(noise, [-0.203_220_65, -0.574_985_7, -1.526_056_4, 1.177_552_7, -0.522_838_83]);
         assert_eq!(training_timestep(42, 7, 2, 1000), 450);
+        let mut down = [0.0; 2];
+        lora_init(42, 5, 320, &mut down);
+        assert_eq!(down, [-0.017_179_115, 0.042_620_43]);
     }
 
     #[test]

@@ -3,4 +3,8 @@
 pub mod case;
 pub mod encode;
 pub mod lora;
+pub mod lr_schedule;
+pub mod metrics;
+pub mod progress;
 pub mod step;
+pub mod tensorboard;

@@ -1,0 +1,223 @@
+//! The numbers of a run: TensorBoard curves under sd-scripts' tags, and `metrics.jsonl`, one JSON object a line.
+//!
+//! Each line and event is with the operating system before the call returns: a crash of the program loses none.
+
+use super::tensorboard::EventWriter;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::json;
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// One finished optimizer step.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StepRecord {
+    /// From 1.
+    pub step: u32,
+    /// From 1.
+    pub epoch: u32,
+    /// Mean over the step's examples, as trained on (weighted).
+    pub loss: f64,
+    /// The learning rate the step used.
+    pub lr: f64,
+    /// Norm of the gradient over all parameters, before clipping.
+    pub grad_norm: f64,
+    /// Wall-clock time of the step.
+    pub seconds: f64,
+    /// Examples of the step, over all micro-batches.
+    pub images: u32,
+}
+
+/// Writes a run's metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    path: PathBuf,
+    lines: File,
+    events: Option<EventWriter>,
+    recent: RecentLosses,
+}
+
+impl Metrics {
+    /// Appends to the file `jsonl`; writes TensorBoard events into the folder `tensorboard` if given. The moving average
+    /// covers `steps_per_epoch` steps.
+    ///
+    /// # Errors
+    /// A folder or file cannot be written.
+    pub fn create(jsonl: &Path, tensorboard: Option<&Path>, steps_per_epoch: u32) -> Result<Self> {
+        if let Some(folder) = jsonl.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        }
+        let lines = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(jsonl)
+            .with_context(|| format!("cannot open {}", jsonl.display()))?;
+        let events = tensorboard.map(EventWriter::create).transpose()?;
+        let recent = RecentLosses::new(steps_per_epoch as usize);
+        Ok(Self { path: jsonl.to_owned(), lines, events, recent })
+    }
+
+    /// A text for TensorBoard, such as the configuration; Markdown.
+    ///
+    /// # Errors
+    /// The event file cannot be written.
+    pub fn text(&mut self, tag: &str, markdown: &str) -> Result<()> {
+        self.events.as_mut().map_or(Ok(()), |events| events.text(tag, markdown, 0))
+    }
+
+    /// Records a step and returns the moving average of the loss. A loss that is not finite is written as `null`.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn step(&mut self, record: &StepRecord) -> Result<f64> {
+        self.recent.push(record.loss);
+        let average = self.recent.mean();
+        self.write_line(record)?;
+        self.write_scalars(
+            record.step,
+            &[("loss/current", record.loss), ("loss/average", average), ("lr/unet", record.lr)],
+        )?;
+        Ok(average)
+    }
+
+    /// The end of an epoch, after `step` steps. As in sd-scripts, the curve counts epochs.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn epoch(&mut self, epoch: u32, step: u32) -> Result<()> {
+        let average = self.recent.mean();
+        self.write_line(&json!({"step": step, "epoch": epoch, "epoch_average": average}))?;
+        self.write_scalars(epoch, &[("loss/epoch_average", average)])
+    }
+
+    /// The loss on the pictures held out, after `step` steps.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn validation(&mut self, step: u32, loss: f64) -> Result<()> {
+        self.write_line(&json!({"step": step, "validation_loss": loss}))?;
+        self.write_scalars(step, &[("loss/validation/step_average", loss)])
+    }
+
+    /// The loss on a fixed subset of the training pictures with fixed noise, after `step` steps.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn probe(&mut self, step: u32, loss: f64) -> Result<()> {
+        self.write_line(&json!({"step": step, "probe_loss": loss}))?;
+        self.write_scalars(step, &[("loss/probe", loss)])
+    }
+
+    fn write_line(&mut self, record: &impl Serialize) -> Result<()> {
+        let mut line = serde_json::to_string(record).expect("plain numbers are JSON");
+        line.push('\n');
+        self.lines.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    fn write_scalars(&mut self, step: u32, scalars: &[(&str, f64)]) -> Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        scalars.iter().try_for_each(|&(tag, value)| events.scalar(tag, value, step))
+    }
+}
+
+/// The losses of the last epoch's length of steps; fewer in the first epoch.
+#[derive(Debug)]
+struct RecentLosses {
+    losses: VecDeque<f64>,
+    most: usize,
+}
+
+impl RecentLosses {
+    fn new(most: usize) -> Self {
+        Self { losses: VecDeque::with_capacity(most), most: most.max(1) }
+    }
+
+    fn push(&mut self, loss: f64) {
+        if self.losses.len() == self.most {
+            self.losses.pop_front();
+        }
+        self.losses.push_back(loss);
+    }
+
+    /// 0 before the first loss, as in sd-scripts.
+    fn mean(&self) -> f64 {
+        self.losses.iter().sum::<f64>() / self.losses.len().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn record(step: u32, loss: f64) -> StepRecord {
+        StepRecord { step, epoch: step.div_ceil(2), loss, lr: 1e-4, grad_norm: 0.5, seconds: 2.0, images: 4 }
+    }
+
+    fn lines(path: &Path) -> Vec<Value> {
+        fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn lines_are_on_disk_at_once_and_survive_a_second_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/metrics.jsonl");
+        let mut metrics = Metrics::create(&path, None, 2).unwrap();
+        metrics.step(&record(1, 0.25)).unwrap();
+        let expected =
+            json!({"step": 1, "epoch": 1, "loss": 0.25, "lr": 1e-4, "grad_norm": 0.5, "seconds": 2.0, "images": 4});
+        assert_eq!(lines(&path), [expected]);
+        metrics.validation(1, 0.5).unwrap();
+        metrics.probe(1, 0.75).unwrap();
+        drop(metrics);
+        Metrics::create(&path, None, 2).unwrap().epoch(1, 2).unwrap();
+        let lines = lines(&path);
+        assert_eq!(lines.len(), 4);
+        assert_eq!((&lines[1]["validation_loss"], &lines[2]["probe_loss"]), (&json!(0.5), &json!(0.75)));
+    }
+
+    #[test]
+    fn the_average_moves_over_one_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut metrics = Metrics::create(&folder.path().join("m.jsonl"), None, 2).unwrap();
+        let averages: Vec<f64> =
+            [1.0, 3.0, 5.0].iter().zip(1..).map(|(&loss, step)| metrics.step(&record(step, loss)).unwrap()).collect();
+        assert_eq!(averages, [1.0, 2.0, 4.0]);
+    }
+
+    #[test]
+    fn curves_have_the_tags_of_sd_scripts() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut metrics = Metrics::create(&folder.path().join("m.jsonl"), Some(&log), 2).unwrap();
+        metrics.text("config", "seed: 42").unwrap();
+        metrics.step(&record(1, 1.0)).unwrap();
+        metrics.epoch(1, 1).unwrap();
+        metrics.validation(1, 1.0).unwrap();
+        metrics.probe(1, 1.0).unwrap();
+        let file = fs::read_dir(&log).unwrap().next().unwrap().unwrap().path();
+        let bytes = fs::read(file).unwrap();
+        for tag in [
+            "loss/current",
+            "loss/average",
+            "lr/unet",
+            "loss/epoch_average",
+            "loss/validation/step_average",
+            "loss/probe",
+            "config/text_summary",
+        ] {
+            assert!(bytes.windows(tag.len()).any(|window| window == tag.as_bytes()), "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = format!("{:#}", Metrics::create(folder.path(), None, 1).unwrap_err());
+        assert!(error.contains(&folder.path().display().to_string()), "{error}");
+    }
+}
