@@ -8,5 +8,5 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod tape;
-pub mod weights;
 pub mod train;
+pub mod weights;
