@@ -3,7 +3,7 @@
 
 use super::{
     keys::{LORA_TARGETS, LR_SCHEDULERS, Meaning, SAVE_PRECISIONS, SETTINGS},
-    train_config::{AdamW, GradientCheckpointing, TrainConfig, Warmup},
+    train_config::{AdamW, GradientCheckpointing, LrScheduler, TrainConfig, Warmup},
     value,
 };
 use std::path::Path;
@@ -53,6 +53,13 @@ pub(super) fn warmup(warmup: Warmup) -> String {
     match warmup {
         Warmup::Steps(steps) => steps.to_string(),
         Warmup::Share(share) => number(share),
+    }
+}
+
+impl LrScheduler {
+    /// diffusers' name.
+    pub fn name(self) -> &'static str {
+        value::word_for(LR_SCHEDULERS, &self)
     }
 }
 
@@ -106,7 +113,7 @@ impl TrainConfig {
     }
 
     fn rate_text(&self) -> String {
-        let scheduler = value::word_for(LR_SCHEDULERS, &self.lr_scheduler);
+        let scheduler = self.lr_scheduler.name();
         let warmup = match self.lr_warmup_steps {
             Warmup::Steps(0) => String::new(),
             Warmup::Steps(steps) => format!(", warm-up {steps} steps"),

@@ -19,6 +19,8 @@ pub enum Purpose {
     EpochOrder = 2,
     /// Initial `down` weights of a LoRA module.
     LoraInit = 3,
+    /// ε of a probe: the same at every measurement.
+    ProbeNoise = 4,
 }
 
 /// The numbers of one (seed, purpose, step, sample).
@@ -89,6 +91,11 @@ fn box_muller(u: u32, v: u32) -> (f64, f64) {
 /// `sample` counts the examples of the step: micro-batch by micro-batch, row by row.
 pub fn training_noise(seed: u64, step: u32, sample: u32, out: &mut [f32]) {
     Stream::new(seed, Purpose::Noise, step, sample).fill_normal(out);
+}
+
+/// ε of probe number `sample`, the same throughout a run.
+pub fn probe_noise(seed: u64, sample: u32, out: &mut [f32]) {
+    Stream::new(seed, Purpose::ProbeNoise, 0, sample).fill_normal(out);
 }
 
 /// Timestep for one example of one optimizer step, uniform in 0..`timesteps`.

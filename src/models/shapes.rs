@@ -6,7 +6,9 @@ use crate::weights::PartTensors;
 
 /// A checkpoint that lacks a tensor whose shape tells a width.
 #[derive(Debug, Error)]
-#[error("the checkpoint's {part} lacks `{name}`, whose shape tells its width; is this a Stable Diffusion v1 checkpoint?")]
+#[error(
+    "the checkpoint's {part} lacks `{name}`, whose shape tells its width; is this a Stable Diffusion v1 checkpoint?"
+)]
 pub struct ShapeError {
     pub part: &'static str,
     pub name: String,

@@ -11,13 +11,16 @@ use super::{Adapters, Builder, Weight};
 #[derive(Clone, Debug)]
 pub struct Linear {
     path: String,
-    weight: Weight, // (out, in)
+    weight: Weight,       // (out, in)
     bias: Option<Weight>, // (out)
 }
 
 impl Linear {
     pub fn new(builder: &Builder<'_>, in_features: usize, out_features: usize) -> Self {
-        Self { bias: Some(builder.vector("bias", out_features)), ..Self::without_bias(builder, in_features, out_features) }
+        Self {
+            bias: Some(builder.vector("bias", out_features)),
+            ..Self::without_bias(builder, in_features, out_features)
+        }
     }
 
     pub fn without_bias(builder: &Builder<'_>, in_features: usize, out_features: usize) -> Self {

@@ -117,7 +117,10 @@ impl LatentEncoder {
             moments.chunks_exact(2 * channels).flat_map(move |pixel| pixel[offset..offset + channels].iter().copied())
         };
         let (low, high) = LOG_VARIANCE;
-        Ok(LatentMoments { mean: half(0).collect(), log_variance: half(channels).map(|x| x.clamp(low, high)).collect() })
+        Ok(LatentMoments {
+            mean: half(0).collect(),
+            log_variance: half(channels).map(|x| x.clamp(low, high)).collect(),
+        })
     }
 }
 

@@ -147,7 +147,9 @@ impl Lora {
     fn write(&self, gpu: &Gpu, matrices: &[(Vec<f32>, Vec<f32>)]) {
         for (index, shard) in self.shards.iter().enumerate() {
             let mut flat = vec![0f32; shard.elements];
-            for (segment, (down, up)) in self.segments.iter().zip(matrices).filter(|(segment, _)| segment.shard == index) {
+            for (segment, (down, up)) in
+                self.segments.iter().zip(matrices).filter(|(segment, _)| segment.shard == index)
+            {
                 flat[segment.down..][..down.len()].copy_from_slice(down);
                 for (row, values) in up.chunks_exact(self.rank).enumerate() {
                     flat[segment.up + row * padded(self.rank)..][..self.rank].copy_from_slice(values);
@@ -159,6 +161,11 @@ impl Lora {
             }
         }
         gpu.upload(&self.scale.whole(), bytemuck::cast_slice(&[self.alpha / self.rank as f32, 0.0, 0.0, 0.0]));
+    }
+
+    /// Starts a new sum of gradients.
+    pub fn clear_accumulated(&self, gpu: &Gpu) {
+        self.shards.iter().for_each(|shard| gpu.clear(&shard.accumulated.whole()));
     }
 
     /// The current matrices.

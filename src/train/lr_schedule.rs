@@ -31,6 +31,11 @@ impl LrSchedule {
         }
     }
 
+    /// Optimizer steps of the warm-up.
+    pub fn warmup_steps(&self) -> u32 {
+        self.warmup_steps
+    }
+
     /// The learning rate of optimizer step `step`, counted from 0. With warm-up, step 0 has rate 0.
     pub fn rate(&self, step: u32) -> f64 {
         self.base_rate * self.factor(step)

@@ -1,10 +1,14 @@
 //! Training: the LoRA's state, the programs of a step, encoders, schedules, metrics and the trainer around them.
 
+pub mod batches;
 pub mod case;
 pub mod encode;
 pub mod lora;
 pub mod lr_schedule;
 pub mod metrics;
+pub mod output;
+pub mod prepare;
 pub mod progress;
 pub mod step;
 pub mod tensorboard;
+pub mod trainer;

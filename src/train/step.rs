@@ -170,6 +170,15 @@ impl StepPrograms {
         Ok(f64::from(self.probe.read(gpu, "loss")?[0]))
     }
 
+    /// Runs a batch once more, dispatch by dispatch, and names the first that writes a value that is not finite.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn first_non_finite(&self, gpu: &Gpu, batch: &Batch) -> Result<Option<String>, GpuError> {
+        self.write(gpu, &self.step, batch);
+        self.step.first_non_finite(gpu)
+    }
+
     /// The loss of the last [`StepPrograms::run`], on its way.
     pub fn loss(&self, gpu: &Gpu) -> Pending {
         self.step.read_later(gpu, "loss")

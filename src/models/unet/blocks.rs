@@ -46,14 +46,17 @@ pub(super) struct DownBlock {
 
 impl DownBlock {
     pub fn all(builder: &Builder<'_>, config: &UNetConfig) -> Vec<Self> {
-        (0..config.levels()).map(|level| Self::new(&builder.pp(format!("down_blocks.{level}")), level, config)).collect()
+        (0..config.levels())
+            .map(|level| Self::new(&builder.pp(format!("down_blocks.{level}")), level, config))
+            .collect()
     }
 
     fn new(builder: &Builder<'_>, level: usize, config: &UNetConfig) -> Self {
         let width = config.block_out_channels[level];
         let incoming = config.block_out_channels[level.saturating_sub(1)];
         let in_channels = |index| if index == 0 { incoming } else { width };
-        let layers = (0..config.layers_per_block).map(|index| Layer::new(builder, index, in_channels(index), level, config));
+        let layers =
+            (0..config.layers_per_block).map(|index| Layer::new(builder, index, in_channels(index), level, config));
         let downsampler = || Conv3x3::new(&builder.pp("downsamplers.0.conv"), width, width, ConvGeometry::Down);
         Self {
             path: builder.path().to_owned(),
@@ -98,7 +101,9 @@ pub(super) struct MidBlock {
 impl MidBlock {
     pub fn new(builder: &Builder<'_>, config: &UNetConfig) -> Self {
         let width = config.block_out_channels[config.levels() - 1];
-        let resnet = |index| ResnetBlock::new(&builder.pp(format!("resnets.{index}")), width, width, Some(config.time_width()), EPS);
+        let resnet = |index| {
+            ResnetBlock::new(&builder.pp(format!("resnets.{index}")), width, width, Some(config.time_width()), EPS)
+        };
         Self {
             path: builder.path().to_owned(),
             first: resnet(0),

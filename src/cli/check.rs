@@ -1,0 +1,98 @@
+//! `lora-wgpu check`: a recorded case through the trainer's own programs, held against its reference.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::{
+    gpu::{Gpu, GpuOptions, Variant},
+    tape::Checkpointing,
+    train::case::{CaseOptions, GroupError, TrainingCase, compare, run},
+    weights::{Checkpoint, SafetensorsFile, write_safetensors},
+};
+
+use super::Outcome;
+
+/// Run a recorded training case and compare it with its reference.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The recorded case (safetensors)
+    case: PathBuf,
+    /// The checkpoint it was recorded with: a single file or a diffusers folder
+    #[arg(long, value_name = "MODEL")]
+    base_model: PathBuf,
+    /// What PyTorch recorded; without it, nothing is compared
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
+    /// Write every recorded tensor to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Recompute activations in backward instead of keeping them
+    #[arg(long)]
+    gradient_checkpointing: bool,
+    /// Kernels to use instead of the device's best ones
+    #[arg(long, value_enum)]
+    kernels: Option<Kernels>,
+    /// Device by index or part of its name, as `lora-wgpu devices` lists it
+    #[arg(long)]
+    device: Option<String>,
+}
+
+/// Kernel families by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kernels {
+    Naive,
+    Portable,
+    CpuDriver,
+}
+
+impl From<Kernels> for Variant {
+    fn from(kernels: Kernels) -> Self {
+        match kernels {
+            Kernels::Naive => Self::Naive,
+            Kernels::Portable => Self::Portable,
+            Kernels::CpuDriver => Self::CpuDriver,
+        }
+    }
+}
+
+pub fn check(args: &CheckArgs) -> Result<Outcome> {
+    let case = TrainingCase::open(&args.case)?;
+    let reference = args.reference.as_deref().map(SafetensorsFile::open).transpose()?;
+    let checkpoint = Checkpoint::open(&args.base_model, None)?;
+    let variant = args.kernels.map(Variant::from);
+    let gpu = Gpu::open(&GpuOptions { device: args.device.clone(), variant, ..Default::default() })?;
+    println!("{}, {:?} kernels", gpu.summary().name, gpu.caps().variant);
+    let checkpointing = if args.gradient_checkpointing { Checkpointing::Blocks } else { Checkpointing::Off };
+    let start = Instant::now();
+    let recorded = run(&gpu, &checkpoint, &case, CaseOptions { checkpointing }, |step, loss| {
+        println!("step {:>3}  loss {loss:.8}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
+    })?;
+    let errors = reference.map(|reference| compare(&reference, &recorded)).transpose()?;
+    if let Some(out) = &args.out {
+        write_safetensors(out, recorded, &BTreeMap::new()).context("--out")?;
+    }
+    let Some(errors) = errors else { return Ok(Outcome::Success) };
+    Ok(if report(&errors) { Outcome::Success } else { Outcome::CheckFailed })
+}
+
+/// Prints a line for each group; true where all are within their tolerances.
+fn report(errors: &[GroupError]) -> bool {
+    println!("{:74} {:>5} {:>9} {:>9}", "group", "count", "whole", "worst");
+    for error in errors {
+        let GroupError { group, tensors, whole, worst, .. } = error;
+        let verdict = if error.accepted() { "" } else { "  MISSED" };
+        println!("{group:74} {tensors:>5} {whole:>9.1e} {worst:>9.1e}{verdict}");
+        if !error.accepted() {
+            let limits = (error.whole_tolerance, error.worst_tolerance.unwrap_or(f64::INFINITY));
+            println!(
+                "    accepted: whole {:.0e}, worst {:.0e}; worst tensor {}",
+                limits.0, limits.1, error.worst_tensor
+            );
+        }
+    }
+    let missed = errors.iter().filter(|error| !error.accepted()).count();
+    println!("{} of {} groups within their tolerances", errors.len() - missed, errors.len());
+    missed == 0
+}
