@@ -3,3 +3,5 @@
 mod support;
 
 mod add;
+mod linear;
+mod lora_linear;

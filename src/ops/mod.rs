@@ -4,5 +4,10 @@
 
 mod add;
 mod bands;
+mod gemm;
+mod linear;
+mod lora_linear;
 
 pub use add::add;
+pub use linear::linear;
+pub use lora_linear::lora_linear;
