@@ -1,11 +1,13 @@
 //! Device memory: buffers that are declared first and allocated on first use, and what moves bytes in and out.
 
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, atomic::Ordering, mpsc};
 
 use super::{Gpu, GpuError};
 
-/// Bytes uploaded per command: bounds the host memory that staging takes.
+/// Bytes uploaded per command, and bytes staged before the device must take them: together they bound the host memory
+/// that uploads take.
 const UPLOAD_CHUNK: usize = 16 << 20;
+const STAGED_AT_MOST: u64 = 64 << 20;
 
 /// A storage buffer with a name. Declaring one costs nothing; memory is taken when it is first used on a device,
 /// so that a memory plan can be drawn up and printed before anything is allocated.
@@ -81,7 +83,8 @@ impl Gpu {
         for (index, chunk) in bytes.chunks(UPLOAD_CHUNK).enumerate() {
             let offset = to.offset + (index * UPLOAD_CHUNK) as u64;
             self.queue.write_buffer(raw, offset, chunk);
-            if chunk.len() == UPLOAD_CHUNK {
+            let staged = self.staged.fetch_add(chunk.len() as u64, Ordering::Relaxed) + chunk.len() as u64;
+            if staged >= STAGED_AT_MOST {
                 self.flush_uploads();
             }
         }
@@ -89,6 +92,7 @@ impl Gpu {
 
     /// Hands staged uploads to the device and frees their staging memory.
     pub fn flush_uploads(&self) {
+        self.staged.store(0, Ordering::Relaxed);
         self.queue.submit([]);
         // A device that cannot finish an upload reports the loss through `check`.
         let _ = self.device.poll(wgpu::PollType::wait_indefinitely());

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -34,6 +34,8 @@ pub struct Gpu {
     kernels: Mutex<HashMap<KernelSpec, Arc<Kernel>>>,
     failure: Arc<Mutex<Option<GpuError>>>,
     pub(super) pace: Mutex<Pace>,
+    /// Bytes staged for upload since the device last took them.
+    pub(super) staged: AtomicU64,
     shader_checks: bool,
 }
 
@@ -63,7 +65,7 @@ impl Gpu {
         caps.variant = options.variant.unwrap_or(caps.variant);
         let pace = Mutex::new(Pace::for_kind(caps.kind));
         let shader_checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
-        Ok(Self { device, queue, summary, caps, kernels: Mutex::default(), failure, pace, shader_checks })
+        Ok(Self { device, queue, summary, caps, kernels: Mutex::default(), failure, pace, staged: AtomicU64::new(0), shader_checks })
     }
 
     pub fn caps(&self) -> &Caps {

@@ -1,6 +1,6 @@
 //! The programs of a training run: one step, its update, accumulation, and the forward pass for probes.
 
-use anyhow::Result;
+use std::cell::Cell;
 
 use crate::{
     config::AdamW,
@@ -82,6 +82,8 @@ pub struct StepPrograms {
     prediction: Prediction,
     shape: StepShape,
     embedding_width: usize,
+    /// Whether a step has been timed.
+    paced: Cell<bool>,
 }
 
 /// The programs lowered and planned, before any memory is taken.
@@ -137,6 +139,7 @@ impl StepPlans {
             prediction: self.options.prediction,
             shape: self.shape,
             embedding_width: self.embedding_width,
+            paced: Cell::new(false),
         })
     }
 }
@@ -151,13 +154,23 @@ impl StepPrograms {
         self.accumulate.is_some()
     }
 
-    /// Runs forward and backward on one micro-batch without waiting; its gradients go into the LoRA's shards.
-    pub fn run(&self, gpu: &Gpu, batch: &Batch) {
+    /// Runs forward and backward on one micro-batch, without waiting but for the first one; its gradients go into the
+    /// LoRA's shards.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn run(&self, gpu: &Gpu, batch: &Batch) -> Result<(), GpuError> {
         self.write(gpu, &self.step, batch);
-        self.step.replay(gpu);
+        if !self.paced.replace(true) {
+            // The first step is waited for, so that later ones are cut into submits of the right length.
+            self.step.replay_timed(gpu)?;
+        } else {
+            self.step.replay(gpu);
+        }
         if let Some(accumulate) = &self.accumulate {
             accumulate.replay(gpu);
         }
+        Ok(())
     }
 
     /// The weighted loss of one batch, without gradients.

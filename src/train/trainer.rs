@@ -371,7 +371,7 @@ impl<'a> Run<'a> {
         };
         let mut losses = Vec::with_capacity(micro_batches.len());
         for batch in micro_batches {
-            self.programs.run(self.gpu, batch);
+            self.programs.run(self.gpu, batch)?;
             losses.push(self.programs.loss(self.gpu));
         }
         let update = self.programs.update(self.gpu, &settings).wait(self.gpu)?;

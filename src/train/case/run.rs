@@ -146,7 +146,7 @@ impl Trained {
         recorder: &mut Recorder,
     ) -> Result<(f64, f64)> {
         let batch = batch_of(case, step, text)?;
-        self.programs.run(gpu, &batch);
+        self.programs.run(gpu, &batch)?;
         let loss = self.programs.loss(gpu);
         if step == 0 {
             self.record_first(gpu, recorder)?;
