@@ -3,6 +3,8 @@
 //! Shapes that do not fit together are bugs of the caller: they panic while recording, with op and shapes.
 
 mod add;
+mod attention;
 mod bands;
 
 pub use add::add;
+pub use attention::{Mask, attention};
