@@ -4,3 +4,5 @@ mod support;
 
 mod add;
 mod attention;
+mod linear;
+mod lora_linear;

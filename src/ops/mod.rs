@@ -5,6 +5,11 @@
 mod add;
 mod attention;
 mod bands;
+mod gemm;
+mod linear;
+mod lora_linear;
 
 pub use add::add;
 pub use attention::{Mask, attention};
+pub use linear::linear;
+pub use lora_linear::lora_linear;

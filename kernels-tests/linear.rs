@@ -1,0 +1,79 @@
+use lora_wgpu::{ops, tape::DType};
+
+use crate::support::{Fixture, Tensor, assert_close, devices, evaluate, evaluate_with_gradients};
+
+const TOLERANCE: f64 = 1e-5;
+
+/// out = x · weightᵀ + bias, and d_x = d_out · weight.
+fn plain(x: &Tensor, weight: &Tensor, bias: &Tensor, upstream: &Tensor) -> (Vec<f64>, Vec<f64>) {
+    let (n, k) = (weight.shape[0], weight.shape[1]);
+    let m = x.data.len() / k;
+    let weight = |row: usize, column: usize| f64::from(weight.data[row * k + column]);
+    let out = |row: usize, column: usize| {
+        let sum: f64 = (0..k).map(|i| f64::from(x.data[row * k + i]) * weight(column, i)).sum();
+        sum + f64::from(bias.data[column])
+    };
+    let d_x = |row: usize, column: usize| -> f64 {
+        (0..n).map(|i| f64::from(upstream.data[row * n + i]) * weight(i, column)).sum()
+    };
+    let table = |columns: usize, element: &dyn Fn(usize, usize) -> f64| {
+        (0..m * columns).map(|at| element(at / columns, at % columns)).collect()
+    };
+    (table(n, &out), table(k, &d_x))
+}
+
+#[test]
+fn every_storage_type_matches_plain_loops() {
+    let shapes = [(vec![1, 4], 4), (vec![2, 17, 36], 60), (vec![77, 64], 68), (vec![3, 43, 132], 128)];
+    for device in devices() {
+        for (x_shape, n) in &shapes {
+            for dtype in [DType::F32, DType::F16, DType::BF16] {
+                let (x, k) = (Tensor::random(x_shape, 1), x_shape[x_shape.len() - 1]);
+                let (weight, bias) = (Tensor::random(&[*n, k], 2).stored_as(dtype), Tensor::random(&[*n], 3));
+                let upstream = Tensor::random(&[&x_shape[..x_shape.len() - 1], &[*n]].concat(), 4);
+                let (out, d_x) = plain(&x, &weight, &bias, &upstream);
+                let result = evaluate_with_gradients(
+                    &device.gpu,
+                    &[x, weight, bias],
+                    |tape, v| vec![ops::linear(tape, v[0], v[1], Some(v[2]))],
+                    &upstream,
+                    &[0],
+                );
+                let what = format!("{}: {x_shape:?} to {n}, {dtype:?}", device.name);
+                assert_close(&what, &result.outputs[0], &out, TOLERANCE);
+                assert_close(&what, result.gradients[0].as_ref().unwrap(), &d_x, TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn matches_pytorch() {
+    let fixture = Fixture::open("linear");
+    for device in devices() {
+        for case in ["tokens", "pixels"] {
+            let tensor = |name: &str| fixture.tensor(&format!("{case}/{name}"));
+            let inputs = ["x", "weight", "bias"].map(tensor);
+            // Twice the layer's output: the gradient arrives from the middle of a graph.
+            let record = |tape: &mut _, v: &[_]| {
+                let out = ops::linear(tape, v[0], v[1], Some(v[2]));
+                vec![ops::add(tape, out, out)]
+            };
+            let result = evaluate_with_gradients(&device.gpu, &inputs, record, &tensor("upstream"), &[0]);
+            assert_close(device.name, &result.outputs[0], &fixture.expected(&format!("{case}/out")), TOLERANCE);
+            let d_x = result.gradients[0].as_ref().unwrap();
+            assert_close(device.name, d_x, &fixture.expected(&format!("{case}/d_x")), TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn bias_is_optional() {
+    for device in devices() {
+        let (x, weight) = (Tensor::random(&[9, 8], 1), Tensor::random(&[12, 8], 2));
+        let zeros = Tensor::new(&[12], vec![0.0; 12]);
+        let (out, _) = plain(&x, &weight, &zeros, &Tensor::random(&[9, 12], 3));
+        let result = evaluate(&device.gpu, &[x, weight], |tape, v| vec![ops::linear(tape, v[0], v[1], None)]);
+        assert_close(device.name, &result[0], &out, TOLERANCE);
+    }
+}
