@@ -3,5 +3,6 @@
 mod support;
 
 mod add;
+mod attention;
 mod linear;
 mod lora_linear;

@@ -3,11 +3,13 @@
 //! Shapes that do not fit together are bugs of the caller: they panic while recording, with op and shapes.
 
 mod add;
+mod attention;
 mod bands;
 mod gemm;
 mod linear;
 mod lora_linear;
 
 pub use add::add;
+pub use attention::{Mask, attention};
 pub use linear::linear;
 pub use lora_linear::lora_linear;

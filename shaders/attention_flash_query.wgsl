@@ -1,0 +1,117 @@
+// Attention's gradient for the queries, without a score matrix in memory.
+//
+//   p = exp(q·kᵀ·scale − lse)    ds = p∘(d_out·vᵀ − delta)·scale    d_q = ds·k
+//
+// q, d_out, d_q: (B, N, C); k, v: (B, M, C); C = heads · 4 · HEAD4; lse, delta: (B, heads, N).
+// Dispatch: (N / TILE_ROWS, heads, B) workgroups; shared/attention_tile.wgsl says how one splits its work.
+
+#import shared/attention.wgsl
+#import shared/attention_tile.wgsl
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // (B, M, C)
+@group(0) @binding(4) var<storage, read> d_out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
+@group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
+@group(0) @binding(7) var<storage, read_write> d_q: array<vec4<f32>>; // (B, N, C)
+
+const EXCHANGED: u32 = 2u;
+
+var<workgroup> k_tile: array<vec4<f32>, COLUMNS * TILE4>;
+var<workgroup> v_tile: array<vec4<f32>, COLUMNS * TILE4>;
+
+// exp(s − lse), zero where the key is masked.
+fn probabilities(scores: vec4<f32>, lse: f32, query: u32, key: u32) -> vec4<f32> {
+    let keys = vec4<bool>(
+        visible(query, key), visible(query, key + 1u), visible(query, key + 2u), visible(query, key + 3u));
+    return select(vec4<f32>(), exp(scores - lse), keys);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let head = workgroup.y;
+    let batch = workgroup.z;
+    let slice = local % SLICES;
+    let first_query = workgroup.x * TILE_ROWS + local / SLICES * ROWS;
+#for r in 0..ROWS
+    let query_$r = min(first_query + $(r)u, params.queries - 1u);
+    let row_$r = row_start(batch, params.queries, query_$r, head);
+    let lse_$r = lse[statistic_index(batch, head, query_$r)];
+    let delta_$r = delta[statistic_index(batch, head, query_$r)];
+#for c in 0..SLICE4
+    let q_$(r)_$c = q[row_$r + min($c * SLICES + slice, HEAD4 - 1u)] * params.scale;
+    let d_out_$(r)_$c = d_out[row_$r + min($c * SLICES + slice, HEAD4 - 1u)];
+    var d_q_$(r)_$c = vec4<f32>();
+#end
+#end
+
+    let end = select(params.keys, min(params.keys, (workgroup.x + 1u) * TILE_ROWS), CAUSAL == 1u);
+    for (var first = 0u; first < end; first += COLUMNS) {
+        for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
+            let source = streamed(i, batch, params.keys, first, head);
+            k_tile[i] = select(vec4<f32>(), k[source.at], source.inside);
+            v_tile[i] = select(vec4<f32>(), v[source.at], source.inside);
+        }
+        workgroupBarrier();
+#for j in 0..COLUMNS/4
+#for r in 0..ROWS
+        var s_$(r)_$j = vec4<f32>();
+        var dp_$(r)_$j = vec4<f32>();
+#end
+#for c in 0..SLICE4
+        {
+            let at = $(4*j) * TILE4 + $c * SLICES + slice;
+            let k0 = k_tile[at];
+            let k1 = k_tile[at + TILE4];
+            let k2 = k_tile[at + 2 * TILE4];
+            let k3 = k_tile[at + 3 * TILE4];
+            let v0 = v_tile[at];
+            let v1 = v_tile[at + TILE4];
+            let v2 = v_tile[at + 2 * TILE4];
+            let v3 = v_tile[at + 3 * TILE4];
+#for r in 0..ROWS
+            s_$(r)_$j += dots(q_$(r)_$c, k0, k1, k2, k3);
+            dp_$(r)_$j += dots(d_out_$(r)_$c, v0, v1, v2, v3);
+#end
+        }
+#end
+#for r in 0..ROWS
+        partials[$(r*COLUMNS/4+j) * WORKGROUP + local] = s_$(r)_$j;
+        partials[PARTIALS + $(r*COLUMNS/4+j) * WORKGROUP + local] = dp_$(r)_$j;
+#end
+#end
+        workgroupBarrier();
+#for j in 0..COLUMNS/4
+#for r in 0..ROWS
+        s_$(r)_$j = sum_of_slices($(r*COLUMNS/4+j) * WORKGROUP + local - slice);
+        dp_$(r)_$j = sum_of_slices(PARTIALS + $(r*COLUMNS/4+j) * WORKGROUP + local - slice);
+        let p_$(r)_$j = probabilities(s_$(r)_$j, lse_$r, query_$r, first + $(4*j));
+        let ds_$(r)_$j = p_$(r)_$j * (dp_$(r)_$j - delta_$r);
+#end
+#end
+#for j in 0..COLUMNS
+#for c in 0..SLICE4
+        {
+            let key = k_tile[$j * TILE4 + $c * SLICES + slice];
+#for r in 0..ROWS
+            d_q_$(r)_$c += ds_$(r)_$(j/4)[$(j%4)] * key;
+#end
+        }
+#end
+#end
+        // The next block replaces these tiles and sums.
+        workgroupBarrier();
+    }
+
+#for r in 0..ROWS
+    if first_query + $(r)u < params.queries {
+#for c in 0..SLICE4
+        if $c * SLICES + slice < HEAD4 {
+            d_q[row_$r + $c * SLICES + slice] = d_q_$(r)_$c * params.scale;
+        }
+#end
+    }
+#end
+}

@@ -1,0 +1,105 @@
+//! The kernels that own rows and never write a score: one row per invocation (the naive check of the others), or flash
+//! attention, whose workgroups own a tile of rows.
+
+use std::ops::Range;
+
+use crate::{
+    gpu::{Access, KernelSpec, Variant},
+    tape::{Lowering, Value},
+};
+
+use super::{
+    super::bands::flat_workgroups,
+    geometry::{Geometry, Saved, Wanted},
+    tile::{Pass, Tile},
+};
+
+use Access::{Read, Write};
+
+/// A kernel with its tile of rows; without one, each invocation owns a row.
+struct RowKernel {
+    spec: KernelSpec,
+    tile: Option<Tile>,
+}
+
+impl RowKernel {
+    fn new(variant: Variant, pass: Pass, geometry: &Geometry) -> Self {
+        let (flash_file, entry, bindings): (_, _, &[Access]) = match pass {
+            Pass::Forward => ("attention_flash.wgsl", "forward", &[Read, Read, Read, Write, Write]),
+            Pass::Query => {
+                ("attention_flash_query.wgsl", "backward_query", &[Read, Read, Read, Read, Read, Read, Write])
+            }
+            Pass::Keys => {
+                ("attention_flash_keys.wgsl", "backward_keys", &[Read, Read, Read, Read, Read, Read, Write, Write])
+            }
+        };
+        if variant == Variant::Naive {
+            let spec = KernelSpec::new("attention_naive.wgsl", entry, bindings);
+            return Self { spec: geometry.constants(spec), tile: None };
+        }
+        let tile = Tile::of(pass, geometry.head);
+        let spec = geometry.constants(KernelSpec::new(flash_file, entry, bindings));
+        Self { spec: tile.constants(spec, geometry.head), tile: Some(tile) }
+    }
+
+    /// Workgroups over `rows` rows of every head of the pictures of `band`.
+    fn workgroups(&self, rows: usize, geometry: &Geometry, band: &Range<usize>) -> [u32; 3] {
+        match self.tile {
+            None => flat_workgroups(band.len() * geometry.heads * rows),
+            Some(tile) => [rows.div_ceil(tile.workgroup_rows()) as u32, geometry.heads as u32, band.len() as u32],
+        }
+    }
+}
+
+pub(super) fn forward(lowering: &mut Lowering<'_>, geometry: &Geometry) {
+    let [q, k, v] = [0, 1, 2].map(|index| lowering.input(index));
+    let (out, lse) = (lowering.output(0), lowering.output(1));
+    let kernel = RowKernel::new(lowering.caps().variant, Pass::Forward, geometry);
+    for band in geometry.bands(lowering.caps().max_binding) {
+        let (query, key) = (|value| geometry.query_band(value, &band), |value| geometry.key_band(value, &band));
+        let args = vec![query(q), key(k), key(v), query(out), lse.into()];
+        let workgroups = kernel.workgroups(geometry.queries, geometry, &band);
+        let cost = geometry.cost(&band, 2, 2, 2);
+        lowering.launch(kernel.spec.clone(), args, &geometry.params(&band), workgroups, cost);
+    }
+}
+
+/// delta = rowsum(d_out ∘ out), which the softmax's gradient subtracts in every family of kernels.
+pub(super) fn delta(lowering: &mut Lowering<'_>, geometry: &Geometry, out: Value, saved: &Saved) {
+    let kernel = geometry.constants(KernelSpec::new("attention_delta.wgsl", "forward", &[Read, Read, Write]));
+    for band in geometry.bands(lowering.caps().max_binding) {
+        let query = |value| geometry.query_band(value, &band);
+        let args = vec![query(out), query(saved.d_out), saved.delta.into()];
+        let workgroups = flat_workgroups(band.len() * geometry.heads * geometry.queries);
+        let cost = geometry.cost(&band, 0, 2, 0);
+        lowering.launch(kernel.clone(), args, &geometry.params(&band), workgroups, cost);
+    }
+}
+
+pub(super) fn backward(lowering: &mut Lowering<'_>, geometry: &Geometry, saved: &Saved, wanted: &Wanted) {
+    if let Some(d_q) = wanted.d_q {
+        backward_pass(lowering, geometry, saved, Pass::Query, &[d_q]);
+    }
+    if let Some((d_k, d_v)) = wanted.d_k_v {
+        backward_pass(lowering, geometry, saved, Pass::Keys, &[d_k, d_v]);
+    }
+}
+
+fn backward_pass(lowering: &mut Lowering<'_>, geometry: &Geometry, saved: &Saved, pass: Pass, outputs: &[Value]) {
+    let kernel = RowKernel::new(lowering.caps().variant, pass, geometry);
+    for band in geometry.bands(lowering.caps().max_binding) {
+        let (query, key) = (|value| geometry.query_band(value, &band), |value| geometry.key_band(value, &band));
+        let mut args = vec![query(saved.q), key(saved.k), key(saved.v), query(saved.d_out)];
+        args.extend([saved.lse.into(), saved.delta.into()]);
+        let (workgroups, cost) = if pass == Pass::Query {
+            args.extend(outputs.iter().map(|&value| query(value)));
+            // Scores, gradients of probabilities, d_q.
+            (kernel.workgroups(geometry.queries, geometry, &band), geometry.cost(&band, 3, 3, 2))
+        } else {
+            args.extend(outputs.iter().map(|&value| key(value)));
+            // Scores, gradients of probabilities, d_k, d_v.
+            (kernel.workgroups(geometry.keys, geometry, &band), geometry.cost(&band, 4, 2, 4))
+        };
+        lowering.launch(kernel.spec.clone(), args, &geometry.params(&band), workgroups, cost);
+    }
+}
