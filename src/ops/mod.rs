@@ -4,5 +4,7 @@
 
 mod add;
 mod bands;
+mod conv;
 
 pub use add::add;
+pub use conv::{ConvGeometry, conv3x3};
