@@ -7,10 +7,8 @@ use crate::{
     tape::{Arg, Lowering, Value},
 };
 
-use super::{phase::Axis, tile::Tile};
+use super::{super::bands::BAND_ALIGNMENT, phase::Axis, tile::Tile};
 
-/// Bindings start at multiples of this many bytes.
-const ALIGNMENT: usize = 256;
 /// A launch does no more than this, so that slow devices stay far below the two seconds after which a driver's
 /// watchdog ends it.
 const MAX_FLOPS: usize = 64_000_000_000;
@@ -46,7 +44,7 @@ impl Picture {
 
     /// Rows that a binding of `limit` bytes holds wherever it starts.
     fn rows_within(&self, limit: usize) -> usize {
-        (limit - ALIGNMENT) / self.row_bytes()
+        limit.saturating_sub(BAND_ALIGNMENT as usize) / self.row_bytes()
     }
 
     /// A binding from row `rows.start` of the first of `images` to row `rows.end` of the last, and the number of quads
@@ -54,7 +52,7 @@ impl Picture {
     fn bind(&self, images: &Range<usize>, rows: &Range<usize>) -> (Arg, u32) {
         let start = (images.start * self.rows + rows.start) * self.row_bytes();
         let end = ((images.end - 1) * self.rows + rows.end) * self.row_bytes();
-        let start = start / ALIGNMENT * ALIGNMENT;
+        let start = start - start % BAND_ALIGNMENT as usize;
         (self.value.bytes(start as u64..end as u64), (start / 16) as u32)
     }
 }
@@ -104,10 +102,9 @@ impl Gather {
         let band_rows = self.rows_per_band(limit, max_pixels);
         let starts = (0..grid_rows).step_by(band_rows);
         let bands_of = |image: usize| {
-            starts.clone().map(move |start| Band {
-                images: image..image + 1,
-                rows: start..grid_rows.min(start + band_rows),
-            })
+            starts
+                .clone()
+                .map(move |start| Band { images: image..image + 1, rows: start..grid_rows.min(start + band_rows) })
         };
         (0..self.images).flat_map(bands_of).collect()
     }

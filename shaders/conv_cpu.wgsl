@@ -1,4 +1,4 @@
-// As `conv.wgsl`, for software drivers with subgroups of eight lanes.
+// As `conv_naive.wgsl`, for software drivers with subgroups of eight lanes.
 //
 // A workgroup is one subgroup: 8·SETS pixels × 32 result channels. Lane i loads the source of pixels i, 8 + i, …, and
 // the weights of result quad i; the source is handed round by broadcasts, so that every load is of distinct data.
