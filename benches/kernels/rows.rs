@@ -21,8 +21,11 @@ pub struct Row {
 
 /// One line per file of rows.
 fn rows() -> Vec<Row> {
-    let families: [fn() -> Vec<Row>; 1] = [super::gemm::rows];
-    families.into_iter().flat_map(|family| family()).collect()
+    let families: &[fn() -> Vec<Row>] = &[
+        super::conv::rows,
+        super::gemm::rows,
+    ];
+    families.iter().flat_map(|family| family()).collect()
 }
 
 /// Verifies and times every row whose name contains `filter`.
