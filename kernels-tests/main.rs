@@ -2,4 +2,10 @@
 
 mod support;
 
+mod activation;
 mod add;
+mod add_channels;
+mod group_norm;
+mod layer_norm;
+mod scale;
+mod softmax;
