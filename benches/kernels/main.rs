@@ -4,6 +4,7 @@
 //! device is a CPU driver).
 
 mod conv;
+mod elementwise;
 mod gemm;
 mod rows;
 

@@ -23,6 +23,7 @@ pub struct Row {
 fn rows() -> Vec<Row> {
     let families: &[fn() -> Vec<Row>] = &[
         super::conv::rows,
+        super::elementwise::rows,
         super::gemm::rows,
     ];
     families.iter().flat_map(|family| family()).collect()

@@ -2,20 +2,36 @@
 //!
 //! Shapes that do not fit together are bugs of the caller: they panic while recording, with op and shapes.
 
+mod activation;
 mod add;
+mod add_channels;
 mod attention;
 mod bands;
+mod chunks;
 mod concat;
 mod conv;
+mod geglu;
 mod gemm;
+mod group_norm;
+mod layer_norm;
 mod linear;
 mod lora_linear;
+mod rows;
+mod scale;
+mod softmax;
 mod upsample;
 
+pub use activation::{gelu, quick_gelu, silu};
 pub use add::add;
+pub use add_channels::add_channels;
 pub use attention::{Mask, attention};
 pub use concat::concat;
 pub use conv::{ConvGeometry, conv3x3};
+pub use geglu::geglu;
+pub use group_norm::group_norm;
+pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use lora_linear::lora_linear;
+pub use scale::scale;
+pub use softmax::softmax;
 pub use upsample::upsample_nearest;
