@@ -7,7 +7,7 @@ use crate::{
     diffusion::{NoiseSchedule, Prediction},
     gpu::{Gpu, GpuError, Pending},
     models::UNet,
-    ops,
+    ops::{self, AdamWSettings, AdamWState, Loss},
     tape::{Checkpointing, DType, Plan, Program, Tape, Value},
 };
 
@@ -199,7 +199,7 @@ impl StepPrograms {
 
     /// Clips and applies the gradients without waiting.
     pub fn update(&self, gpu: &Gpu, settings: &UpdateSettings) -> PendingUpdate {
-        self.update.write(gpu, "settings", &settings.packed());
+        self.update.write(gpu, "settings", &settings.adamw().at_step(u64::from(settings.step)));
         self.update.write(gpu, "max_grad_norm", &[settings.max_grad_norm as f32]);
         self.update.replay(gpu);
         PendingUpdate { clip: self.update.read_later(gpu, "clip") }
@@ -227,12 +227,9 @@ impl StepPrograms {
 }
 
 impl UpdateSettings {
-    /// As the optimizer kernel reads them: lr, β₁, β₂, eps, weight decay, 1 − β₁ᵗ, 1 − β₂ᵗ.
-    fn packed(&self) -> [f32; 8] {
+    fn adamw(&self) -> AdamWSettings {
         let AdamW { betas: (beta1, beta2), weight_decay, eps } = self.adamw;
-        let step = f64::from(self.step);
-        let corrections = [1.0 - beta1.powf(step), 1.0 - beta2.powf(step)];
-        [self.learning_rate, beta1, beta2, eps, weight_decay, corrections[0], corrections[1], 0.0].map(|x| x as f32)
+        AdamWSettings { lr: self.learning_rate, beta1, beta2, eps, weight_decay }
     }
 }
 
@@ -251,8 +248,7 @@ impl PendingUpdate {
 struct Forward {
     prediction: Value,
     noisy: Value,
-    loss: Value,
-    d_prediction: Value,
+    loss: Loss,
     lora: RecordedLora,
 }
 
@@ -267,20 +263,20 @@ fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape) -
     let context = tape.input("context", &[batch, tokens, unet.config.cross_attention_dim]);
     let weight = tape.input("weight", &[batch]);
     let lora = lora.record(tape);
-    let noisy = ops::add_noise(tape, latents, noise, noise_factors);
-    let target = ops::add_noise(tape, latents, noise, target_factors);
+    let noisy = ops::combine(tape, latents, noise, noise_factors);
+    let target = ops::combine(tape, latents, noise, target_factors);
     let prediction = unet.forward(tape, noisy, timestep, context, &lora.adapters);
-    let (loss, d_prediction) = ops::weighted_mse(tape, prediction, target, weight);
-    Forward { prediction, noisy, loss, d_prediction, lora }
+    let loss = ops::weighted_mse(tape, prediction, target, weight);
+    Forward { prediction, noisy, loss, lora }
 }
 
 fn record_step(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions) -> Tape {
     let mut tape = Tape::new();
     let forward = record_forward(&mut tape, unet, lora, shape);
-    let seeds = [(forward.prediction, forward.d_prediction)];
+    let seeds = [(forward.prediction, forward.loss.d_prediction)];
     let gradients = tape.backward(&seeds, &forward.lora.parameters, options.checkpointing, ops::add);
     lora.place_gradients(&mut tape, &gradients);
-    tape.keep("loss", forward.loss);
+    tape.keep("loss", forward.loss.loss);
     for path in &options.observed {
         let value = match path.as_str() {
             "unet_out" => forward.prediction,
@@ -295,7 +291,7 @@ fn record_step(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions
 fn record_probe(unet: &UNet, lora: &Lora, shape: StepShape) -> Tape {
     let mut tape = Tape::new();
     let forward = record_forward(&mut tape, unet, lora, shape);
-    tape.keep("loss", forward.loss);
+    tape.keep("loss", forward.loss.loss);
     tape
 }
 
@@ -310,10 +306,12 @@ fn record_update(lora: &Lora) -> Tape {
         lora.shards.iter().map(|shard| flat(&mut tape, &shard.accumulated, shard.elements)).collect();
     let clip = ops::grad_norm(&mut tape, &gradients, max_grad_norm);
     for (shard, &gradient) in lora.shards.iter().zip(&gradients) {
-        let parameters = flat(&mut tape, &shard.parameters, shard.elements);
-        let first = flat(&mut tape, &shard.first_moment, shard.elements);
-        let second = flat(&mut tape, &shard.second_moment, shard.elements);
-        ops::adamw(&mut tape, parameters, gradient, first, second, clip, settings);
+        let state = AdamWState {
+            parameters: flat(&mut tape, &shard.parameters, shard.elements),
+            m: flat(&mut tape, &shard.first_moment, shard.elements),
+            v: flat(&mut tape, &shard.second_moment, shard.elements),
+        };
+        ops::adamw(&mut tape, state, gradient, clip, settings);
     }
     tape.keep("clip", clip);
     tape
