@@ -21,7 +21,7 @@ pub struct Row {
 
 /// One line per file of rows.
 fn rows() -> Vec<Row> {
-    let families: [fn() -> Vec<Row>; 1] = [super::gemm::rows];
+    let families: [fn() -> Vec<Row>; 2] = [super::attention::rows, super::gemm::rows];
     families.into_iter().flat_map(|family| family()).collect()
 }
 
