@@ -10,6 +10,7 @@ use crate::{
     tape::{Backward, Lowering, Op, Tape, Value},
 };
 
+mod chunked;
 mod geometry;
 mod rows;
 mod tile;
@@ -55,7 +56,8 @@ impl Op for Attention {
 
     fn lower(&self, lowering: &mut Lowering<'_>) {
         match lowering.caps().variant {
-            _ => rows::forward(lowering, &self.0),
+            Variant::Naive | Variant::Portable => rows::forward(lowering, &self.0),
+            Variant::CpuDriver => chunked::forward(lowering, &self.0),
         }
     }
 
@@ -99,7 +101,8 @@ impl Op for AttentionGradient {
         let wanted = Wanted { d_q, d_k_v };
         rows::delta(lowering, geometry, out, &saved);
         match lowering.caps().variant {
-            _ => rows::backward(lowering, geometry, &saved, &wanted),
+            Variant::Naive | Variant::Portable => rows::backward(lowering, geometry, &saved, &wanted),
+            Variant::CpuDriver => chunked::backward(lowering, geometry, &saved, &wanted),
         }
     }
 }
