@@ -26,8 +26,22 @@ pub fn devices() -> &'static [Device] {
     })
 }
 
+/// [`devices`], and one whose bindings hold 4 KiB, so that small tensors already take several launches.
+pub fn devices_and_bands() -> impl Iterator<Item = &'static Device> {
+    static BANDED: OnceLock<Device> = OnceLock::new();
+    let banded = BANDED.get_or_init(|| {
+        let options = GpuOptions { variant: Some(Variant::Portable), max_binding: Some(4096), ..Default::default() };
+        open_with("4 KiB bindings", &options)
+    });
+    devices().iter().chain([banded])
+}
+
 fn open(name: &'static str, variant: Variant, default_limits: bool) -> Device {
     let options = GpuOptions { variant: Some(variant), default_limits, ..Default::default() };
-    let gpu = Gpu::open(&options).expect("the tests need a Vulkan driver; tools/setup.sh installs one");
+    open_with(name, &options)
+}
+
+fn open_with(name: &'static str, options: &GpuOptions) -> Device {
+    let gpu = Gpu::open(options).expect("the tests need a Vulkan driver; tools/setup.sh installs one");
     Device { name, gpu }
 }

@@ -7,7 +7,7 @@ mod fixture;
 mod tensor;
 
 pub use compare::{assert_close, relative_l2};
-pub use devices::{Device, devices};
+pub use devices::{Device, devices, devices_and_bands};
 pub use evaluate::{Evaluated, evaluate, evaluate_with_gradients};
 pub use fixture::Fixture;
 pub use tensor::Tensor;

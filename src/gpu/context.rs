@@ -21,6 +21,9 @@ pub struct GpuOptions {
     pub variant: Option<Variant>,
     /// Asks for WebGPU's default limits and no feature at all, as a browser would give.
     pub default_limits: bool,
+    /// Storage bindings stay below this many bytes though the adapter would take more: how the suite reaches launches
+    /// in bands with small tensors.
+    pub max_binding: Option<u64>,
     /// Bounds checks in shaders; on in builds with debug assertions where absent.
     pub shader_checks: Option<bool>,
 }
@@ -47,7 +50,9 @@ impl Gpu {
         let instance = instance();
         let (index, adapter) = select(enumerate(&instance), options.device.as_deref())?;
         let summary = summarize(index, &adapter);
-        let (features, limits) = wanted_features_and_limits(&adapter, options.default_limits);
+        let (features, mut limits) = wanted_features_and_limits(&adapter, options.default_limits);
+        let most = options.max_binding.unwrap_or(u64::MAX);
+        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("lora-wgpu"),
             required_features: features,

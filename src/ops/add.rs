@@ -5,7 +5,7 @@ use crate::{
     tape::{Backward, Lowering, Op, Tape, Value},
 };
 
-use super::bands::flat_workgroups;
+use super::bands::launch_elementwise;
 
 #[derive(Debug)]
 struct Add;
@@ -16,7 +16,10 @@ struct Params {
     count: u32,
 }
 
-/// `a + b`, element by element.
+/// `a + b`, element by element. The number of elements is a multiple of 4.
+///
+/// # Panics
+/// Where the shapes differ.
 pub fn add(tape: &mut Tape, a: Value, b: Value) -> Value {
     let shape = tape.shape(a).to_vec();
     assert_eq!(shape, tape.shape(b), "add: shapes differ");
@@ -29,13 +32,9 @@ impl Op for Add {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) {
-        let (a, b, out) = (lowering.input(0), lowering.input(1), lowering.output(0));
-        let count = lowering.elements(out);
+        let values = [lowering.input(0), lowering.input(1), lowering.output(0)];
         let kernel = KernelSpec::new("add.wgsl", "forward", &[Access::Read, Access::Read, Access::Write]);
-        let cost = Cost { flops: count as u64, bytes: 12 * count as u64 };
-        let workgroups = flat_workgroups(count.div_ceil(4));
-        let params = Params { count: count as u32 };
-        lowering.launch(kernel, vec![a.into(), b.into(), out.into()], &params, workgroups, cost);
+        launch_elementwise(lowering, &kernel, &values, Cost { flops: 1, bytes: 12 }, |count| Params { count });
     }
 
     fn backward(&self, backward: &mut Backward<'_>) {
