@@ -3,3 +3,6 @@
 mod support;
 
 mod add;
+mod concat;
+mod conv;
+mod upsample;

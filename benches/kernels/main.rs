@@ -3,6 +3,8 @@
 //! `cargo bench --bench kernels [-- FILTER]` prints, per row, milliseconds, GFLOP/s and GB/s (per core-second where the
 //! device is a CPU driver).
 
+mod conv;
+mod pictures;
 mod rows;
 
 fn main() {

@@ -4,5 +4,11 @@
 
 mod add;
 mod bands;
+mod concat;
+mod conv;
+mod upsample;
 
 pub use add::add;
+pub use concat::concat;
+pub use conv::{ConvGeometry, conv3x3};
+pub use upsample::upsample_nearest;

@@ -1,0 +1,8 @@
+// A frozen matrix stored as f32. The shader declares `weight: array<WeightVec>`.
+
+alias WeightVec = vec4<f32>;
+
+// Elements 4·i to 4·i + 3.
+fn weight4(i: u32) -> vec4<f32> {
+    return weight[i];
+}

@@ -1,0 +1,169 @@
+//! Kernel choice, and cutting a convolution into launches whose bindings the device allows.
+
+use std::ops::Range;
+
+use crate::{
+    gpu::Cost,
+    tape::{Arg, Lowering, Value},
+};
+
+use super::{super::bands::BAND_ALIGNMENT, phase::Axis, tile::Tile};
+
+/// A launch does no more than this, so that slow devices stay far below the two seconds after which a driver's
+/// watchdog ends it.
+const MAX_FLOPS: usize = 64_000_000_000;
+
+/// Uniform block of the convolution kernels; see `shared/conv.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    rows: Axis,
+    columns: Axis,
+    first_pixel: u32,
+    end_pixel: u32,
+    source_quads: u32,
+    result_quads: u32,
+    source_start: u32,
+    result_start: u32,
+    unused: [u32; 2],
+}
+
+/// One image tensor of a convolution, `(B, rows, columns, channels)`, cut by rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture {
+    pub value: Value,
+    pub rows: usize,
+    pub columns: usize,
+    pub channels: usize,
+}
+
+impl Picture {
+    fn row_bytes(&self) -> usize {
+        4 * self.columns * self.channels
+    }
+
+    /// Rows that a binding of `limit` bytes holds wherever it starts.
+    fn rows_within(&self, limit: usize) -> usize {
+        limit.saturating_sub(BAND_ALIGNMENT as usize) / self.row_bytes()
+    }
+
+    /// A binding from row `rows.start` of the first of `images` to row `rows.end` of the last, and the number of quads
+    /// of the value that lie before it.
+    fn bind(&self, images: &Range<usize>, rows: &Range<usize>) -> (Arg, u32) {
+        let start = (images.start * self.rows + rows.start) * self.row_bytes();
+        let end = ((images.end - 1) * self.rows + rows.end) * self.row_bytes();
+        let start = start - start % BAND_ALIGNMENT as usize;
+        (self.value.bytes(start as u64..end as u64), (start / 16) as u32)
+    }
+}
+
+/// The computation of one phase of `result` pixels from `source`.
+pub struct Gather {
+    pub images: usize,
+    pub rows: Axis,
+    pub columns: Axis,
+    /// K channels
+    pub source: Picture,
+    /// `(9, K, N)`, or `(9, N, K)` where transposed
+    pub weight: Value,
+    pub transposed: bool,
+    /// `(N)`
+    pub bias: Option<Value>,
+    /// N channels
+    pub result: Picture,
+}
+
+/// Grid rows that one launch computes: some of one image, or all of all images.
+#[derive(Clone, Debug, PartialEq)]
+struct Band {
+    images: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl Gather {
+    /// Appends the launches that fill the phase's pixels.
+    pub fn launch(&self, lowering: &mut Lowering<'_>) {
+        let pixels = self.images * self.grid_rows() * self.grid_columns();
+        let tile = Tile::choose(lowering.caps().variant, pixels, self.result.channels);
+        let max_pixels = tile.max_pixels(self.result.channels).min(MAX_FLOPS / self.flops_per_pixel());
+        for band in self.bands(lowering.caps().max_binding as usize, max_pixels) {
+            self.launch_band(lowering, &tile, &band);
+        }
+    }
+
+    /// One band where bindings and dispatch allow it, else bands of rows of each image.
+    fn bands(&self, limit: usize, max_pixels: usize) -> Vec<Band> {
+        let grid_rows = self.grid_rows();
+        let fits = |picture: &Picture| self.images * picture.rows * picture.row_bytes() <= limit;
+        let pixels = self.images * grid_rows * self.grid_columns();
+        if fits(&self.source) && fits(&self.result) && pixels <= max_pixels {
+            return vec![Band { images: 0..self.images, rows: 0..grid_rows }];
+        }
+        let band_rows = self.rows_per_band(limit, max_pixels);
+        let starts = (0..grid_rows).step_by(band_rows);
+        let bands_of = |image: usize| {
+            starts
+                .clone()
+                .map(move |start| Band { images: image..image + 1, rows: start..grid_rows.min(start + band_rows) })
+        };
+        (0..self.images).flat_map(bands_of).collect()
+    }
+
+    fn rows_per_band(&self, limit: usize, max_pixels: usize) -> usize {
+        // n grid rows read (n − 1)·source_step + taps source rows and span (n − 1)·result_step + 1 result rows.
+        let halo = (self.rows.taps - 1) as usize;
+        let by_source = self.source.rows_within(limit).saturating_sub(halo) / self.rows.source_step as usize;
+        let by_result = self.result.rows_within(limit) / self.rows.result_step as usize;
+        let by_pixels = max_pixels / self.grid_columns();
+        by_source.min(by_result).min(by_pixels).max(1)
+    }
+
+    fn launch_band(&self, lowering: &mut Lowering<'_>, tile: &Tile, band: &Band) {
+        let source_rows = self.rows.source_range(&band.rows);
+        let result_rows = self.rows.result_range(&band.rows);
+        let (source, source_start) = self.source.bind(&band.images, &source_rows);
+        let (result, result_start) = self.result.bind(&band.images, &result_rows);
+        let first_row = band.images.start * self.grid_rows() + band.rows.start;
+        let first_pixel = first_row * self.grid_columns();
+        let pixels = band.images.len() * band.rows.len() * self.grid_columns();
+        let params = Params {
+            rows: self.rows,
+            columns: self.columns,
+            first_pixel: first_pixel as u32,
+            end_pixel: (first_pixel + pixels) as u32,
+            source_quads: (self.source.channels / 4) as u32,
+            result_quads: (self.result.channels / 4) as u32,
+            source_start,
+            result_start,
+            unused: [0; 2],
+        };
+        let mut args = vec![source, self.weight.into(), result];
+        args.extend(self.bias.map(Arg::from));
+        let kernel = tile.kernel(lowering.dtype(self.weight), self.transposed, self.bias.is_some());
+        let cost = self.cost(lowering, band.images.len() * source_rows.len(), pixels);
+        lowering.launch(kernel, args, &params, tile.workgroups(pixels, self.result.channels), cost);
+    }
+
+    /// Source and weights read once, results written once.
+    fn cost(&self, lowering: &Lowering<'_>, source_rows: usize, pixels: usize) -> Cost {
+        let weight = self.taps() * self.source.channels * self.result.channels * lowering.dtype(self.weight).bytes();
+        let bytes = source_rows * self.source.row_bytes() + weight + 4 * pixels * self.result.channels;
+        Cost { flops: (pixels * self.flops_per_pixel()) as u64, bytes: bytes as u64 }
+    }
+
+    fn flops_per_pixel(&self) -> usize {
+        2 * self.taps() * self.source.channels * self.result.channels
+    }
+
+    fn taps(&self) -> usize {
+        (self.rows.taps * self.columns.taps) as usize
+    }
+
+    fn grid_rows(&self) -> usize {
+        self.rows.grid as usize
+    }
+
+    fn grid_columns(&self) -> usize {
+        self.columns.grid as usize
+    }
+}
