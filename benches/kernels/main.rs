@@ -7,6 +7,7 @@ mod attention;
 mod conv;
 mod elementwise;
 mod gemm;
+mod pictures;
 mod rows;
 
 fn main() {

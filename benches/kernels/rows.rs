@@ -26,6 +26,7 @@ fn rows() -> Vec<Row> {
         super::conv::rows,
         super::elementwise::rows,
         super::gemm::rows,
+        super::pictures::rows,
     ];
     families.iter().flat_map(|family| family()).collect()
 }

@@ -3,6 +3,9 @@
 use std::ops::Range;
 
 <<<<<<< HEAD
+<<<<<<< HEAD
+=======
+>>>>>>> e
 use bytemuck::Pod;
 
 use crate::{
@@ -10,8 +13,11 @@ use crate::{
     tape::{Lowering, Value},
 };
 
+<<<<<<< HEAD
 =======
 >>>>>>> d
+=======
+>>>>>>> e
 /// Bytes whose multiples every device takes as the start of a binding.
 pub const BAND_ALIGNMENT: u64 = 256;
 
@@ -53,6 +59,9 @@ pub fn aligned_rows(bytes_per_row: u64, alignment: u64) -> usize {
     (alignment / shared) as usize
 }
 <<<<<<< HEAD
+<<<<<<< HEAD
+=======
+>>>>>>> e
 
 /// Launches an element-by-element kernel over f32 values of one size, one invocation per four elements, in as many
 /// bands as the device's limit asks for. `per_element` is the cost of one element; `params` gets a band's size in
@@ -107,5 +116,8 @@ mod tests {
         assert_eq!(flat_workgroups(65_535 * 256 + 1), [65_535, 2, 1]);
     }
 }
+<<<<<<< HEAD
 =======
 >>>>>>> d
+=======
+>>>>>>> e
