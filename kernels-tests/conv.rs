@@ -20,25 +20,17 @@ const fn case(x: [usize; 4], c_out: usize, geometry: ConvGeometry, dtype: DType)
     Case { x, c_out, geometry, dtype }
 }
 
-<<<<<<< HEAD
-/// Single pixels, primes, one more and one less than a tile's pixels and channels, several images.
-const CASES: [Case; 12] = [
-=======
 /// Single pixels, primes, one more and one less than a tile's pixels and channels, several images, and pictures large
 /// enough for the larger tiles.
 const CASES: [Case; 14] = [
->>>>>>> e
     case([1, 1, 1, 4], 4, ConvGeometry::Same, DType::F32),
     case([1, 1, 17, 8], 36, ConvGeometry::Same, DType::F16),
     case([2, 5, 7, 12], 20, ConvGeometry::Same, DType::BF16),
     case([1, 13, 5, 68], 68, ConvGeometry::Same, DType::F32),
     case([2, 3, 11, 60], 28, ConvGeometry::Same, DType::F16),
     case([3, 16, 16, 4], 132, ConvGeometry::Same, DType::F32),
-<<<<<<< HEAD
-=======
     case([1, 90, 97, 4], 64, ConvGeometry::Same, DType::F32),
     case([1, 128, 129, 4], 64, ConvGeometry::Same, DType::F16),
->>>>>>> e
     case([1, 1, 1, 4], 8, ConvGeometry::Down, DType::F32),
     case([2, 7, 10, 20], 36, ConvGeometry::Down, DType::F16),
     case([1, 12, 9, 36], 24, ConvGeometry::Down, DType::F32),

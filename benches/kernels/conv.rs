@@ -7,18 +7,11 @@ use lora_wgpu::{
 
 use super::rows::Row;
 
-<<<<<<< HEAD
-/// Longest sums have some 20,000 terms.
-const TOLERANCE: f64 = 1e-5;
-
-/// Side of the picture, channels in and out, geometry.
-=======
 /// The longest sums have some 20,000 terms.
 const TOLERANCE: f64 = 1e-5;
 
 /// Side of the picture, channels in and out, geometry. The first three make up most of a step and are timed with weights
 /// in f32 too.
->>>>>>> e
 const SHAPES: [(usize, usize, usize, ConvGeometry); 11] = [
     (64, 320, 320, ConvGeometry::Same),
     (32, 640, 640, ConvGeometry::Same),
@@ -35,25 +28,15 @@ const SHAPES: [(usize, usize, usize, ConvGeometry); 11] = [
 
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
-<<<<<<< HEAD
-    for (side, c_in, c_out, geometry) in SHAPES {
-        for dtype in [DType::F32, DType::F16] {
-=======
     for (index, (side, c_in, c_out, geometry)) in SHAPES.into_iter().enumerate() {
         let dtypes: &[DType] = if index < 3 { &[DType::F32, DType::F16] } else { &[DType::F16] };
         for &dtype in dtypes {
->>>>>>> e
             rows.push(forward(1, side, c_in, c_out, geometry, dtype));
             rows.push(backward(1, side, c_in, c_out, geometry, dtype));
         }
     }
-<<<<<<< HEAD
-    rows.push(forward(2, 64, 320, 320, ConvGeometry::Same, DType::F32));
-    rows.push(backward(2, 64, 320, 320, ConvGeometry::Same, DType::F32));
-=======
     rows.push(forward(2, 32, 640, 640, ConvGeometry::Same, DType::F16));
     rows.push(backward(2, 32, 640, 640, ConvGeometry::Same, DType::F16));
->>>>>>> e
     rows
 }
 

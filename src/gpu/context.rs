@@ -70,7 +70,17 @@ impl Gpu {
         caps.variant = options.variant.unwrap_or(caps.variant);
         let pace = Mutex::new(Pace::for_kind(caps.kind));
         let shader_checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
-        Ok(Self { device, queue, summary, caps, kernels: Mutex::default(), failure, pace, staged: AtomicU64::new(0), shader_checks })
+        Ok(Self {
+            device,
+            queue,
+            summary,
+            caps,
+            kernels: Mutex::default(),
+            failure,
+            pace,
+            staged: AtomicU64::new(0),
+            shader_checks,
+        })
     }
 
     pub fn caps(&self) -> &Caps {

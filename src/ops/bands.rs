@@ -2,10 +2,6 @@
 
 use std::ops::Range;
 
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
->>>>>>> e
 use bytemuck::Pod;
 
 use crate::{
@@ -13,11 +9,6 @@ use crate::{
     tape::{Lowering, Value},
 };
 
-<<<<<<< HEAD
-=======
->>>>>>> d
-=======
->>>>>>> e
 /// Bytes whose multiples every device takes as the start of a binding.
 pub const BAND_ALIGNMENT: u64 = 256;
 
@@ -58,10 +49,6 @@ pub fn aligned_rows(bytes_per_row: u64, alignment: u64) -> usize {
     let shared = 1 << bytes_per_row.trailing_zeros().min(alignment.trailing_zeros());
     (alignment / shared) as usize
 }
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
->>>>>>> e
 
 /// Launches an element-by-element kernel over f32 values of one size, one invocation per four elements, in as many
 /// bands as the device's limit asks for. `per_element` is the cost of one element; `params` gets a band's size in
@@ -116,8 +103,3 @@ mod tests {
         assert_eq!(flat_workgroups(65_535 * 256 + 1), [65_535, 2, 1]);
     }
 }
-<<<<<<< HEAD
-=======
->>>>>>> d
-=======
->>>>>>> e

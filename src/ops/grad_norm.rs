@@ -59,7 +59,13 @@ impl Op for GradNorm {
         for ((shard, count), workgroups) in shards.into_iter().zip(counts).zip(workgroups) {
             params = Params { count: count as u32, workgroups: workgroups as u32, ..params };
             let cost = Cost { flops: 8 * count as u64, bytes: 16 * count as u64 };
-            lowering.launch(kernel.clone(), vec![shard.into(), scratch.into()], &params, [params.workgroups, 1, 1], cost);
+            lowering.launch(
+                kernel.clone(),
+                vec![shard.into(), scratch.into()],
+                &params,
+                [params.workgroups, 1, 1],
+                cost,
+            );
             params.first += params.workgroups;
         }
         let kernel = KernelSpec::new(FILE, "finish", &[Read, Read, Write]);
