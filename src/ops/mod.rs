@@ -2,23 +2,35 @@
 //!
 //! Shapes that do not fit together are bugs of the caller: they panic while recording, with op and shapes.
 
+mod accumulate;
 mod activation;
+mod adamw;
 mod add;
 mod add_channels;
 mod bands;
 mod chunks;
+mod combine;
 mod geglu;
+mod grad_norm;
 mod group_norm;
 mod layer_norm;
 mod rows;
 mod scale;
 mod softmax;
+mod timestep_embedding;
+mod weighted_mse;
 
+pub use accumulate::accumulate;
 pub use activation::{gelu, quick_gelu, silu};
+pub use adamw::{AdamWSettings, AdamWState, adamw};
 pub use add::add;
 pub use add_channels::add_channels;
+pub use combine::combine;
 pub use geglu::geglu;
+pub use grad_norm::grad_norm;
 pub use group_norm::group_norm;
 pub use layer_norm::layer_norm;
 pub use scale::scale;
 pub use softmax::softmax;
+pub use timestep_embedding::timestep_embedding;
+pub use weighted_mse::{Loss, weighted_mse};

@@ -1,0 +1,26 @@
+// into += gradients, in place.
+//
+// into, gradients: (count) vectors of four.
+// Dispatch: flat, one invocation per vector.
+
+#import shared/index.wgsl
+
+struct Params {
+    count: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> into: array<vec4<f32>>; // (count)
+@group(0) @binding(2) var<storage, read> gradients: array<vec4<f32>>; // (count)
+
+@compute @workgroup_size(256)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, workgroups, local);
+    if i < params.count {
+        into[i] += gradients[i];
+    }
+}

@@ -1,0 +1,54 @@
+// One AdamW step on each parameter p with gradient g (Loshchilov and Hutter 2019), in torch.optim.AdamW's order:
+//
+//     g ← factor·g;  p ← decay·p;  m ← m + (1 − beta1)·(g − m);  v ← beta2·v + (1 − beta2)·g²
+//     p ← p − step_size·m/(√v/correction + eps)
+//
+// Nothing is touched where the gradients are not finite.
+//
+// parameters, gradients, m, v: (count) vectors of four; clip: grad_norm's (norm, factor, finite, 0).
+// Dispatch: flat, one invocation per vector.
+
+#import shared/index.wgsl
+
+struct Params {
+    count: u32,
+}
+
+struct Settings {
+    decay: f32, // 1 − lr·weight_decay
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    step_size: f32, // lr/(1 − beta1^t)
+    correction: f32, // √(1 − beta2^t)
+    eps: f32,
+    unused: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> parameters: array<vec4<f32>>; // (count)
+@group(0) @binding(2) var<storage, read> gradients: array<vec4<f32>>; // (count)
+@group(0) @binding(3) var<storage, read_write> m: array<vec4<f32>>; // (count)
+@group(0) @binding(4) var<storage, read_write> v: array<vec4<f32>>; // (count)
+@group(0) @binding(5) var<storage, read> clip: vec4<f32>;
+@group(0) @binding(6) var<storage, read> settings: Settings;
+
+@compute @workgroup_size(256)
+fn step(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, workgroups, local);
+    let finite = clip.z != 0.0;
+    if i >= params.count || !finite {
+        return;
+    }
+    let gradient = clip.y * gradients[i];
+    let first = m[i] + settings.one_minus_beta1 * (gradient - m[i]);
+    let second = settings.beta2 * v[i] + settings.one_minus_beta2 * gradient * gradient;
+    let denominator = sqrt(second) / settings.correction + settings.eps;
+    m[i] = first;
+    v[i] = second;
+    parameters[i] = settings.decay * parameters[i] - settings.step_size * (first / denominator);
+}
