@@ -1,11 +1,17 @@
 //! Every op against recorded PyTorch outputs and gradients and against plain loops, in each kernel variant.
 
+mod support;
+
+mod accumulate;
 mod activation;
+mod adamw;
 mod add;
 mod add_channels;
 mod attention;
 mod concat;
 mod conv;
+mod combine;
+mod grad_norm;
 mod group_norm;
 mod layer_norm;
 mod linear;
@@ -14,3 +20,5 @@ mod scale;
 mod softmax;
 mod support;
 mod upsample;
+mod timestep_embedding;
+mod weighted_mse;

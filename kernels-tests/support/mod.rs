@@ -11,5 +11,5 @@ pub use compare::{assert_close, relative_l2};
 pub use devices::{Device, devices, devices_and_bands};
 pub use evaluate::{Evaluated, evaluate, evaluate_with_gradients};
 pub use fixture::Fixture;
-pub use normalize::{Normalized, normalize};
+pub use normalize::normalize;
 pub use tensor::Tensor;

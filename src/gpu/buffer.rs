@@ -159,7 +159,8 @@ impl Pending {
         let poll = wgpu::PollType::Wait { submission_index: Some(self.submission.clone()), timeout: None };
         gpu.device.poll(poll).map_err(|error| GpuError::Lost(error.to_string()))?;
         gpu.check()?;
-        match self.receiver.try_recv() {
+        // Another thread's poll may have taken the callback and not run it yet.
+        match self.receiver.recv() {
             Ok(result) => result.map_err(|error| failed(error.to_string()))?,
             Err(error) => return Err(failed(error.to_string())),
         }

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn one_band_where_everything_fits() {
-        assert_eq!(bands(7, 12, 84, 256).collect::<Vec<_>>(), [0..7]);
+        assert!(bands(7, 12, 84, 256).eq(std::iter::once(0..7)));
     }
 
     #[test]
