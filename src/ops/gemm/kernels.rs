@@ -108,7 +108,7 @@ pub(super) fn launch(lowering: &mut Lowering<'_>, gemm: &Gemm) {
         Layout::TN => "tn",
     };
     match lowering.caps().variant {
-        Variant::Naive => launch_rows(lowering, gemm, KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR), [16, 16]),
+        Variant::Naive => launch_rows(lowering, gemm, KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR), [16, 64]),
         Variant::Portable => launch_tiled(lowering, gemm),
         Variant::CpuDriver => {
             launch_rows(lowering, gemm, KernelSpec::new("gemm_cpu.wgsl", entry, &READS_FOUR), [32, 32])
