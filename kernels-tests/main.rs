@@ -1,16 +1,14 @@
 //! Every op against recorded PyTorch outputs and gradients and against plain loops, in each kernel variant.
 
-mod support;
-
 mod accumulate;
 mod activation;
 mod adamw;
 mod add;
 mod add_channels;
 mod attention;
+mod combine;
 mod concat;
 mod conv;
-mod combine;
 mod grad_norm;
 mod group_norm;
 mod layer_norm;
@@ -19,6 +17,6 @@ mod lora_linear;
 mod scale;
 mod softmax;
 mod support;
-mod upsample;
 mod timestep_embedding;
+mod upsample;
 mod weighted_mse;
