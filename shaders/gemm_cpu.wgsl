@@ -9,6 +9,7 @@
 // Dispatch: (⌈N/32⌉, ⌈M/32⌉, batches).
 
 #import shared/gemm.wgsl
+#import shared/gemm_store.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // nt, nn: (M, K/4); tn: (K, M/4)
@@ -16,21 +17,6 @@
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // (M, N/4)
-
-fn store(row: u32, column: u32, start: u32, sum: vec4<f32>) {
-    if row >= params.m || column >= vectors(params.n) {
-        return;
-    }
-    let at = start + row * params.rows.z + column;
-    var value = factor() * sum;
-    if params.has_bias != 0u {
-        value += bias[column];
-    }
-    if params.accumulate != 0u {
-        value += out[at];
-    }
-    out[at] = value;
-}
 
 // C = A · Bᵀ
 @compute @workgroup_size(8)

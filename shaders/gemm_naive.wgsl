@@ -1,43 +1,29 @@
-// C = scale · op(A) · op(B) + bias (+ C), one element per invocation: the check of the other GEMM kernels.
+// C = scale · op(A) · op(B) + bias (+ C), four columns of a row per invocation: the check of the other GEMM kernels.
 //
 // op(A): (M, K), op(B): (K, N), C: (M, N), for every batch. Rows are strided; see shared/gemm.wgsl.
-// Dispatch: (⌈N/16⌉, ⌈M/16⌉, batches).
+// Where K is no multiple of 4, nt and nn want the columns of A from K up to the next multiple to be zero.
+// Dispatch: (⌈N/64⌉, ⌈M/16⌉, batches).
 
 #import shared/gemm.wgsl
+#import shared/gemm_store.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // nt, nn: (M, K); tn: (K, M)
+@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // nt, nn: (M, K/4); tn: (K, M/4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // nt: (N, K/4); nn, tn: (K, N/4)
-@group(0) @binding(3) var<storage, read> bias: array<f32>; // (N), or anything
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
-@group(0) @binding(5) var<storage, read_write> out: array<f32>; // (M, N)
-
-fn weight1(row: u32, column: u32, start: u32) -> f32 {
-    return weight4(start + row * params.rows.y + column / 4u)[column % 4u];
-}
-
-fn store(m: u32, n: u32, start: u32, sum: f32) {
-    let at = 4u * (start + m * params.rows.z) + n;
-    var value = factor() * sum;
-    if params.has_bias != 0u {
-        value += bias[n];
-    }
-    if params.accumulate != 0u {
-        value += out[at];
-    }
-    out[at] = value;
-}
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // (M, N/4)
 
 // C = A · Bᵀ
 @compute @workgroup_size(16, 16)
 fn nt(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= params.n || id.y >= params.m {
-        return;
-    }
     let start = batch_start(id.z);
-    var sum = 0.0;
-    for (var k = 0u; k < params.k; k++) {
-        sum += a[4u * (start.x + id.y * params.rows.x) + k] * weight1(id.x, k, start.y);
+    var sum = vec4<f32>();
+    for (var k = 0u; k < vectors(params.k); k++) {
+        let left = a[start.x + min(id.y, params.m - 1u) * params.rows.x + k];
+#for j in 0..4
+        sum[$j] += dot(left, weight4(start.y + min(4u * id.x + $(j)u, params.n - 1u) * params.rows.y + k));
+#end
     }
     store(id.y, id.x, start.z, sum);
 }
@@ -45,13 +31,14 @@ fn nt(@builtin(global_invocation_id) id: vec3<u32>) {
 // C = A · B
 @compute @workgroup_size(16, 16)
 fn nn(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= params.n || id.y >= params.m {
-        return;
-    }
     let start = batch_start(id.z);
-    var sum = 0.0;
-    for (var k = 0u; k < params.k; k++) {
-        sum += a[4u * (start.x + id.y * params.rows.x) + k] * weight1(k, id.x, start.y);
+    let column = start.y + min(id.x, vectors(params.n) - 1u);
+    var sum = vec4<f32>();
+    for (var k = 0u; k < vectors(params.k); k++) {
+        let left = a[start.x + min(id.y, params.m - 1u) * params.rows.x + k];
+#for j in 0..4
+        sum += left[$j] * weight4(column + min(4u * k + $(j)u, params.k - 1u) * params.rows.y);
+#end
     }
     store(id.y, id.x, start.z, sum);
 }
@@ -59,13 +46,12 @@ fn nn(@builtin(global_invocation_id) id: vec3<u32>) {
 // C = Aᵀ · B
 @compute @workgroup_size(16, 16)
 fn tn(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= params.n || id.y >= params.m {
-        return;
-    }
     let start = batch_start(id.z);
-    var sum = 0.0;
+    let row = start.x + min(id.y, params.m - 1u) / 4u;
+    let column = start.y + min(id.x, vectors(params.n) - 1u);
+    var sum = vec4<f32>();
     for (var k = 0u; k < params.k; k++) {
-        sum += a[4u * (start.x + k * params.rows.x) + id.y] * weight1(k, id.x, start.y);
+        sum += a[row + k * params.rows.x][id.y % 4u] * weight4(column + k * params.rows.y);
     }
     store(id.y, id.x, start.z, sum);
 }

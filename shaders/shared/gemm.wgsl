@@ -16,6 +16,10 @@ struct Params {
     has_scale: u32,
     has_bias: u32,
     accumulate: u32,
+    // How many slices k is cut into, how long each is, and how far their results lie apart.
+    slices: u32,
+    slice_k: u32,
+    slice_stride: u32,
 }
 
 // Where A, B and C of this batch start.

@@ -1,9 +1,17 @@
 //! General matrix multiplication, strided and batched: what linears, LoRA and attention lower to.
 
-use crate::{
-    gpu::{Access, Cost, KernelSpec, Variant},
-    tape::{Arg, DType, Lowering, Value},
-};
+use std::ops::Range;
+
+use crate::tape::{Arg, DType, Lowering, Value};
+
+use super::bands::{BAND_ALIGNMENT, bands};
+
+mod kernels;
+#[cfg(test)]
+mod tests;
+
+/// This many rows of any width that is a multiple of four fill whole units of [`BAND_ALIGNMENT`].
+const ROWS_PER_BLOCK: usize = 16;
 
 /// How A and B lie in memory; C = op(A)·op(B) is (M, N) always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,12 +38,21 @@ impl Operand {
     pub fn matrix(value: impl Into<Arg>, columns: usize) -> Self {
         Self { arg: value.into(), row_stride: columns, batch_stride: [0, 0] }
     }
+
+    /// Some rows of a single matrix with rows of `columns` elements.
+    fn rows(&self, rows: &Range<usize>, columns: usize, element_bytes: usize) -> Self {
+        let base = self.arg.range.as_ref().map_or(0, |range| range.start);
+        let start = rows.start * self.row_stride;
+        let end = (rows.end - 1) * self.row_stride + columns.next_multiple_of(4);
+        let bytes = |elements: usize| base + (elements * element_bytes) as u64;
+        Self { arg: self.arg.value.bytes(bytes(start)..bytes(end)), ..self.clone() }
+    }
 }
 
 /// C = alpha · scale · op(A)·op(B) + bias, for every batch; B may be stored as f32, f16 or bf16.
 ///
 /// Where the contiguous dimension of an operand is no multiple of four, its rows must be padded to one: in A of NT and
-/// NN the padding must be zero; what lies in the padding of B does not matter; the padding of C takes any finite values.
+/// NN the padding must be zero, in B it must be finite, and that of C is overwritten by finite values.
 #[derive(Clone, Debug)]
 pub(super) struct Gemm {
     pub layout: Layout,
@@ -56,22 +73,6 @@ pub(super) struct Gemm {
     pub accumulate: bool,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Params {
-    m: u32,
-    n: u32,
-    k: u32,
-    batch_inner: u32,
-    rows: [u32; 4],
-    outer: [u32; 4],
-    inner: [u32; 4],
-    alpha: f32,
-    has_scale: u32,
-    has_bias: u32,
-    accumulate: u32,
-}
-
 impl Gemm {
     /// A product of single matrices without bias.
     pub fn new(layout: Layout, [m, n, k]: [usize; 3], a: Operand, b: Operand, c: Operand) -> Self {
@@ -79,54 +80,47 @@ impl Gemm {
         Self { layout, m, n, k, a, b, c, batch, alpha: 1.0, scale: None, bias: None, accumulate: false }
     }
 
-    fn params(&self) -> Params {
-        let vectors = |of: fn(&Operand) -> usize| [&self.a, &self.b, &self.c].map(|operand| (of(operand) / 4) as u32);
-        let padded = |[a, b, c]: [u32; 3]| [a, b, c, 0];
-        Params {
-            m: self.m as u32,
-            n: self.n as u32,
-            k: self.k as u32,
-            batch_inner: self.batch[1] as u32,
-            rows: padded(vectors(|operand| operand.row_stride)),
-            outer: padded(vectors(|operand| operand.batch_stride[0])),
-            inner: padded(vectors(|operand| operand.batch_stride[1])),
-            alpha: self.alpha,
-            has_scale: self.scale.is_some().into(),
-            has_bias: self.bias.is_some().into(),
-            accumulate: self.accumulate.into(),
+    /// Products that bind at most `limit` bytes of each operand: bands of rows of A and C, or of k where A and B have
+    /// a row for each k; those add up.
+    fn banded(&self, limit: u64, b_element_bytes: usize) -> Vec<Self> {
+        let (rows, row_bytes) = match self.layout {
+            Layout::NT | Layout::NN => (self.m, 4 * self.a.row_stride.max(self.c.row_stride)),
+            Layout::TN => (self.k, (4 * self.a.row_stride).max(b_element_bytes * self.b.row_stride)),
+        };
+        let (blocks, block_bytes) = (rows.div_ceil(ROWS_PER_BLOCK), (ROWS_PER_BLOCK * row_bytes) as u64);
+        let bands = bands(blocks, block_bytes, limit, BAND_ALIGNMENT);
+        bands
+            .map(|band| band.start * ROWS_PER_BLOCK..rows.min(band.end * ROWS_PER_BLOCK))
+            .map(|band| if band.len() == rows { self.clone() } else { self.band(&band, b_element_bytes) })
+            .collect()
+    }
+
+    fn band(&self, band: &Range<usize>, b_element_bytes: usize) -> Self {
+        match self.layout {
+            Layout::NT | Layout::NN => {
+                let (a, c) = (self.a.rows(band, self.k, 4), self.c.rows(band, self.n, 4));
+                Self { m: band.len(), a, c, ..self.clone() }
+            }
+            Layout::TN => {
+                let (a, b) = (self.a.rows(band, self.m, 4), self.b.rows(band, self.n, b_element_bytes));
+                let bias = self.bias.filter(|_| band.start == 0);
+                let accumulate = self.accumulate || band.start > 0;
+                Self { k: band.len(), a, b, bias, accumulate, ..self.clone() }
+            }
         }
-    }
-
-    fn cost(&self, b_bytes: usize) -> Cost {
-        let batches = (self.batch[0] * self.batch[1]) as u64;
-        let [m, n, k] = [self.m, self.n, self.k].map(|size| size as u64);
-        let c_bytes = if self.accumulate { 8 } else { 4 };
-        Cost { flops: 2 * m * n * k * batches, bytes: (4 * m * k + b_bytes as u64 * n * k + c_bytes * m * n) * batches }
-    }
-
-    fn workgroups(&self, rows: usize, columns: usize) -> [u32; 3] {
-        let batches = self.batch[0] * self.batch[1];
-        [self.n.div_ceil(columns) as u32, self.m.div_ceil(rows) as u32, batches as u32]
     }
 }
 
-/// Appends the launches of `gemm`.
+/// Appends the launches of `gemm`, in bands where a single product's operands exceed what the device binds at once.
+/// Callers of batched products bind parts of their values themselves.
 pub(super) fn launch_gemm(lowering: &mut Lowering<'_>, gemm: &Gemm) {
-    let entry = match gemm.layout {
-        Layout::NT => "nt",
-        Layout::NN => "nn",
-        Layout::TN => "tn",
-    };
-    let (file, rows, columns) = match lowering.caps().variant {
-        Variant::Naive | Variant::Portable => ("gemm_naive.wgsl", 16, 16),
-        Variant::CpuDriver => ("gemm_cpu.wgsl", 32, 32),
-    };
-    let b_dtype = lowering.dtype(gemm.b.arg.value);
-    let kernel = KernelSpec::new(file, entry, &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write])
-        .import(weight_import(b_dtype));
-    let or_a = |value: Option<Value>| value.map_or_else(|| gemm.a.arg.clone(), Arg::from);
-    let args = vec![gemm.a.arg.clone(), gemm.b.arg.clone(), or_a(gemm.bias), or_a(gemm.scale), gemm.c.arg.clone()];
-    lowering.launch(kernel, args, &gemm.params(), gemm.workgroups(rows, columns), gemm.cost(b_dtype.bytes()));
+    let b_element_bytes = lowering.dtype(gemm.b.arg.value).bytes();
+    if gemm.batch != [1, 1] {
+        return kernels::launch(lowering, gemm);
+    }
+    for band in gemm.banded(lowering.caps().max_binding, b_element_bytes) {
+        kernels::launch(lowering, &band);
+    }
 }
 
 /// The shared shader file that reads frozen matrices of a storage type.
@@ -141,6 +135,3 @@ pub(super) fn weight_import(dtype: DType) -> &'static str {
         DType::U32 => panic!("a matrix of whole numbers cannot be multiplied"),
     }
 }
-
-#[cfg(test)]
-mod tests;

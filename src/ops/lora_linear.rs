@@ -7,16 +7,22 @@ use super::{
     linear::{output_shape, project, project_back},
 };
 
-/// Inputs: x, weight, down, up, scale, and the bias where there is one. Outputs: y, h.
+// Inputs, before the bias where there is one.
+const X: usize = 0;
+const WEIGHT: usize = 1;
+const DOWN: usize = 2;
+const UP: usize = 3;
+const SCALE: usize = 4;
+const BIAS: usize = 5;
+
+/// Outputs: y, and h = x · downᵀ for the gradient of `up`.
 #[derive(Debug)]
 struct LoraLinear;
 
-/// Inputs: d_y, x, weight, down, up, scale, h. Outputs: those of d_x, d_down and d_up that are wanted.
+/// Inputs: d_y, then x, weight, down, up and scale, then h. Outputs: the gradients of `wanted`, of X, DOWN and UP.
 #[derive(Debug)]
 struct LoraLinearBackward {
-    wants_x: bool,
-    wants_down: bool,
-    wants_up: bool,
+    wanted: Vec<usize>,
 }
 
 /// `x · weightᵀ + bias + scale · (x · downᵀ) · upᵀ`.
@@ -51,8 +57,8 @@ impl Op for LoraLinear {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) {
-        let [x, weight, down, up, scale] = [0, 1, 2, 3, 4].map(|index| lowering.input(index));
-        let bias = (lowering.input_count() == 6).then(|| lowering.input(5));
+        let [x, weight, down, up, scale] = [X, WEIGHT, DOWN, UP, SCALE].map(|index| lowering.input(index));
+        let bias = (lowering.input_count() > BIAS).then(|| lowering.input(BIAS));
         let (y, h) = (lowering.output(0), lowering.output(1));
         let hidden = project(lowering, x, down, h);
         launch_gemm(lowering, &hidden);
@@ -63,27 +69,16 @@ impl Op for LoraLinear {
     }
 
     fn backward(&self, backward: &mut Backward<'_>) {
-        let (x, weight, down, up, scale) = (0, 1, 2, 3, 4);
-        let frozen = [weight, scale, 5];
-        let wanted = (0..backward.input_count()).filter(|&index| backward.wants(index));
-        assert!(
-            wanted.clone().all(|index| !frozen.contains(&index)),
-            "lora_linear: only x, down and up have gradients"
-        );
-        let wanted: Vec<usize> = wanted.collect();
-        let op = LoraLinearBackward {
-            wants_x: backward.wants(x),
-            wants_down: backward.wants(down),
-            wants_up: backward.wants(up),
-        };
+        let wanted: Vec<usize> = (0..backward.input_count()).filter(|&index| backward.wants(index)).collect();
+        let trained = |index: &usize| matches!(*index, X | DOWN | UP);
+        assert!(wanted.iter().all(trained), "lora_linear: only x, down and up have gradients");
         let mut inputs = vec![backward.d_output(0)];
-        inputs.extend([x, weight, down, up, scale].map(|index| backward.input(index)));
+        inputs.extend([X, WEIGHT, DOWN, UP, SCALE].map(|index| backward.input(index)));
         inputs.push(backward.output(1));
         let shapes: Vec<Vec<usize>> =
             wanted.iter().map(|&index| backward.tape.shape(backward.input(index)).to_vec()).collect();
-        let names = ["d_x", "", "d_down", "d_up"];
-        let outputs: Vec<(&str, &[usize])> =
-            wanted.iter().zip(&shapes).map(|(&index, shape)| (names[index], &shape[..])).collect();
+        let outputs: Vec<(&str, &[usize])> = shapes.iter().map(|shape| ("gradient", &shape[..])).collect();
+        let op = LoraLinearBackward { wanted: wanted.clone() };
         let gradients = backward.tape.push(op, &inputs, &outputs);
         for (index, gradient) in wanted.into_iter().zip(gradients) {
             backward.give(index, gradient);
@@ -96,45 +91,48 @@ impl Op for LoraLinearBackward {
         "lora_linear"
     }
 
-    // With h = x · downᵀ the forward line is y = x · weightᵀ + bias + scale · h · upᵀ.
+    // y = x · weightᵀ + bias + scale · h · upᵀ with h = x · downᵀ
     fn lower(&self, lowering: &mut Lowering<'_>) {
-        let [d_y, x, weight, down, up, scale, h] = [0, 1, 2, 3, 4, 5, 6].map(|index| lowering.input(index));
-        let mut outputs = 0..;
-        let mut next = |lowering: &Lowering<'_>| lowering.output(outputs.next().expect("the range has no end"));
-        let scaled = |gemm: Gemm| Gemm { scale: Some(scale), ..gemm };
-        let &[n, rank] = lowering.shape(up) else { panic!("lora_linear: up is no matrix") };
-        let rows = lowering.elements(d_y) / n;
-        // d_h = d_y · up, without the scale
-        let d_h = lowering.scratch("d_hidden", &[rows, rank]);
-        if self.wants_x || self.wants_down {
-            let gemm = project_back(lowering, d_y, up, d_h);
-            launch_gemm(lowering, &gemm);
-        }
-        if self.wants_x {
-            // d_x = d_y · weight + scale · d_h · down
-            let d_x = next(lowering);
-            let base = project_back(lowering, d_y, weight, d_x);
-            launch_gemm(lowering, &base);
-            let update = project_back(lowering, d_h, down, d_x);
-            launch_gemm(lowering, &Gemm { accumulate: true, ..scaled(update) });
-        }
-        if self.wants_down {
-            // d_down = scale · d_hᵀ · x
-            let gemm = outer_product(lowering, d_h, rank, x, next(lowering));
-            launch_gemm(lowering, &scaled(gemm));
-        }
-        if self.wants_up {
-            // d_up = scale · d_yᵀ · h
-            let gemm = outer_product(lowering, d_y, n, h, next(lowering));
-            launch_gemm(lowering, &scaled(gemm));
+        let [x, weight, down, up, scale] = [X, WEIGHT, DOWN, UP, SCALE].map(|index| lowering.input(1 + index));
+        let (d_y, h) = (lowering.input(0), lowering.input(6));
+        let d_h = self.launch_d_hidden(lowering, d_y, up);
+        for (output, &wanted) in self.wanted.iter().enumerate() {
+            let gradient = lowering.output(output);
+            let last = match wanted {
+                // d_x = d_y · weight + scale · d_h · down
+                X => {
+                    let base = project_back(lowering, d_y, weight, gradient);
+                    launch_gemm(lowering, &base);
+                    Gemm { accumulate: true, ..project_back(lowering, d_h, down, gradient) }
+                }
+                // d_down = scale · d_hᵀ · x
+                DOWN => outer_product(lowering, d_h, x, gradient),
+                // d_up = scale · d_yᵀ · h
+                _ => outer_product(lowering, d_y, h, gradient),
+            };
+            launch_gemm(lowering, &Gemm { scale: Some(scale), ..last });
         }
     }
 }
 
-/// `out = leftᵀ · right`, the sum over all rows of both; `left` has rows of `m` elements.
-fn outer_product(lowering: &Lowering<'_>, left: Value, m: usize, right: Value, out: Value) -> Gemm {
+impl LoraLinearBackward {
+    /// d_h = d_y · up, without the scale; left out where only `up` is wanted.
+    fn launch_d_hidden(&self, lowering: &mut Lowering<'_>, d_y: Value, up: Value) -> Value {
+        let &[n, rank] = lowering.shape(up) else { panic!("lora_linear: up is no matrix") };
+        let rows = lowering.elements(d_y) / n;
+        let d_h = lowering.scratch("d_hidden", &[rows, rank]);
+        if self.wanted != [UP] {
+            let gemm = project_back(lowering, d_y, up, d_h);
+            launch_gemm(lowering, &gemm);
+        }
+        d_h
+    }
+}
+
+/// `out = leftᵀ · right`, the sum over all rows of both; `out` is a matrix.
+fn outer_product(lowering: &Lowering<'_>, left: Value, right: Value, out: Value) -> Gemm {
+    let &[m, n] = lowering.shape(out) else { panic!("lora_linear: the gradient of a matrix is one") };
     let k = lowering.elements(left) / m;
-    let n = lowering.elements(right) / k;
     let (a, b, c) = (Operand::matrix(left, m), Operand::matrix(right, n), Operand::matrix(out, n));
     Gemm::new(Layout::TN, [m, n, k], a, b, c)
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    gpu::{Buffer, BufferSlice, Gpu, GpuOptions},
+    gpu::{Buffer, BufferSlice, Gpu, GpuOptions, Variant},
     tape::{Op, Program, Tape},
 };
 
@@ -17,6 +17,8 @@ struct Case {
     strides: [usize; 3],
     batch: [usize; 2],
     epilogue: Epilogue,
+    /// Bytes of a binding; the device's own limit where absent.
+    limit: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,7 +167,12 @@ impl Op for Case {
             scale: with_bias.then(|| lowering.input(4)),
             accumulate: self.epilogue == Epilogue::Accumulate,
         };
-        launch_gemm(lowering, &gemm);
+        let Some(limit) = self.limit else { return launch_gemm(lowering, &gemm) };
+        let bands = gemm.banded(limit, 4);
+        assert!(bands.len() > 1, "{self:?} is not cut");
+        for band in bands {
+            kernels::launch(lowering, &band);
+        }
     }
 }
 
@@ -185,11 +192,12 @@ const LAYOUTS: [Layout; 3] = [Layout::NT, Layout::NN, Layout::TN];
 
 #[test]
 fn awkward_sizes_match_plain_loops() {
-    let sizes = [[1, 4, 4], [31, 36, 7], [33, 28, 13], [65, 68, 31], [7, 132, 300], [130, 77, 18], [5, 6, 1]];
+    // Edges of every tile; long sums, which are cut into slices; N and K that want padding.
+    let sizes = [[1, 4, 4], [31, 36, 7], [65, 68, 31], [7, 132, 300], [130, 77, 18], [131, 12, 275], [65, 68, 700]];
     for gpu in devices() {
         for (layout, [m, n, k]) in LAYOUTS.into_iter().flat_map(|layout| sizes.map(|size| (layout, size))) {
             for epilogue in [Epilogue::Plain, Epilogue::ScaleAndBias, Epilogue::Accumulate] {
-                let mut case = Case { layout, m, n, k, strides: [0; 3], batch: [1, 1], epilogue };
+                let mut case = Case { layout, m, n, k, strides: [0; 3], batch: [1, 1], epilogue, limit: None };
                 case.strides = case.sizes().map(|[_, columns]| columns.next_multiple_of(4));
                 case.check(&gpu);
             }
@@ -202,12 +210,29 @@ fn heads_are_strides() {
     for gpu in devices() {
         for layout in LAYOUTS {
             let (m, n, k) = (37, 20, 12);
-            let mut case = Case { layout, m, n, k, strides: [0; 3], batch: [2, 3], epilogue: Epilogue::Plain };
+            let (batch, epilogue) = ([2, 3], Epilogue::Plain);
+            let mut case = Case { layout, m, n, k, strides: [0; 3], batch, epilogue, limit: None };
             // A as interleaved heads, B as matrices one after the other, C as interleaved heads with a gap.
             case.strides = case.sizes().map(|[_, columns]| 3 * columns.next_multiple_of(4));
             case.strides[1] /= 3;
             case.strides[2] += 4;
             case.check(&gpu);
+        }
+    }
+}
+
+#[test]
+fn bands_give_the_whole_product() {
+    for gpu in devices() {
+        for layout in LAYOUTS {
+            for epilogue in [Epilogue::ScaleAndBias, Epilogue::Accumulate] {
+                let (m, n, k) = (71, 44, 83);
+                let k = if layout == Layout::TN { k } else { 84 };
+                let limit = Some(32 * 4 * 84);
+                let mut case = Case { layout, m, n, k, strides: [0; 3], batch: [1, 1], epilogue, limit };
+                case.strides = case.sizes().map(|[_, columns]| columns.next_multiple_of(4));
+                case.check(&gpu);
+            }
         }
     }
 }

@@ -1,0 +1,210 @@
+//! Which kernel multiplies, and how its dispatch is cut.
+
+use crate::{
+    gpu::{Access, Cost, KernelSpec, Variant},
+    tape::{Arg, Lowering, Value},
+};
+
+use super::{Gemm, Layout, Operand, weight_import};
+
+const READS_FOUR: [Access; 5] = [Access::Read, Access::Read, Access::Read, Access::Read, Access::Write];
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    batch_inner: u32,
+    rows: [u32; 4],
+    outer: [u32; 4],
+    inner: [u32; 4],
+    alpha: f32,
+    has_scale: u32,
+    has_bias: u32,
+    accumulate: u32,
+    slices: u32,
+    slice_k: u32,
+    slice_stride: u32,
+    padding: u32,
+}
+
+/// How a long sum is cut so that enough workgroups share it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Slices {
+    count: usize,
+    /// k in each slice but the last.
+    k: usize,
+}
+
+/// A register-tiled kernel: invocations along M and N, and vectors of four rows and columns for each invocation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tile {
+    lanes_m: u32,
+    lanes_n: u32,
+    rows4: u32,
+    columns4: u32,
+}
+
+/// 128 × 128, for products that fill a large GPU with such tiles.
+const LARGE: Tile = Tile { lanes_m: 16, lanes_n: 16, rows4: 2, columns4: 2 };
+/// 64 × 64.
+const MEDIUM: Tile = Tile { lanes_m: 8, lanes_n: 8, rows4: 2, columns4: 2 };
+/// 128 × 16: projections to a LoRA's rank.
+const TALL: Tile = Tile { lanes_m: 16, lanes_n: 4, rows4: 2, columns4: 1 };
+/// 16 × 128: gradients of a LoRA's down matrix, and few tokens.
+const WIDE: Tile = Tile { lanes_m: 4, lanes_n: 16, rows4: 1, columns4: 2 };
+
+/// Workgroups that keep a large GPU busy.
+const ENOUGH_WORKGROUPS: usize = 256;
+/// Least k worth a workgroup of its own, a multiple of the kernel's sixteen.
+const LEAST_SLICE: usize = 128;
+
+impl Tile {
+    fn choose(m: usize, n: usize, batches: usize) -> Self {
+        match (m, n) {
+            (_, 0..=16) => TALL,
+            (0..=16, _) => WIDE,
+            _ if LARGE.workgroups(m, n) * batches >= ENOUGH_WORKGROUPS => LARGE,
+            _ => MEDIUM,
+        }
+    }
+
+    fn rows(self) -> usize {
+        (4 * self.lanes_m * self.rows4) as usize
+    }
+
+    fn columns(self) -> usize {
+        (4 * self.lanes_n * self.columns4) as usize
+    }
+
+    fn workgroups(self, m: usize, n: usize) -> usize {
+        m.div_ceil(self.rows()) * n.div_ceil(self.columns())
+    }
+}
+
+impl Slices {
+    fn whole(k: usize) -> Self {
+        Self { count: 1, k }
+    }
+
+    /// Only single products are cut: batches bring enough workgroups.
+    fn choose(gemm: &Gemm, tile: Tile) -> Self {
+        let workgroups = tile.workgroups(gemm.m, gemm.n);
+        let wanted = (ENOUGH_WORKGROUPS / workgroups).min(gemm.k / LEAST_SLICE);
+        if gemm.batch != [1, 1] || wanted < 2 {
+            return Self::whole(gemm.k);
+        }
+        let k = gemm.k.div_ceil(wanted).next_multiple_of(16);
+        Self { count: gemm.k.div_ceil(k), k }
+    }
+}
+
+/// Appends the launches of a product whose operands fit into the device's bindings.
+pub(super) fn launch(lowering: &mut Lowering<'_>, gemm: &Gemm) {
+    let entry = match gemm.layout {
+        Layout::NT => "nt",
+        Layout::NN => "nn",
+        Layout::TN => "tn",
+    };
+    match lowering.caps().variant {
+        Variant::Naive => launch_rows(lowering, gemm, KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR), [16, 64]),
+        Variant::Portable => launch_tiled(lowering, gemm),
+        Variant::CpuDriver => {
+            launch_rows(lowering, gemm, KernelSpec::new("gemm_cpu.wgsl", entry, &READS_FOUR), [32, 32])
+        }
+    }
+}
+
+/// A kernel whose workgroups each compute `tile` rows and columns over all of k.
+fn launch_rows(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec, tile: [usize; 2]) {
+    launch_multiply(lowering, gemm, kernel, tile, Slices::whole(gemm.k));
+}
+
+fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
+    let tile = Tile::choose(gemm.m, gemm.n, gemm.batch[0] * gemm.batch[1]);
+    let slices = Slices::choose(gemm, tile);
+    let kernel = KernelSpec::new("gemm_tiled.wgsl", "multiply", &READS_FOUR)
+        .constant("LANES_M", tile.lanes_m)
+        .constant("LANES_N", tile.lanes_n)
+        .constant("ROWS4", tile.rows4)
+        .constant("COLUMNS4", tile.columns4)
+        .constant("A_ALONG_K", (gemm.layout != Layout::TN).into())
+        .constant("B_ALONG_K", (gemm.layout == Layout::NT).into());
+    let size = [tile.rows(), tile.columns()];
+    if slices.count == 1 {
+        return launch_multiply(lowering, gemm, kernel, size, slices);
+    }
+    let row = gemm.n.next_multiple_of(4);
+    let partial = lowering.scratch("partial", &[slices.count, gemm.m, row]);
+    let c = Operand::matrix(partial, row);
+    let sliced = Gemm { c, alpha: 1.0, scale: None, bias: None, accumulate: false, ..gemm.clone() };
+    launch_multiply(lowering, &sliced, kernel, size, slices);
+    launch_reduce(lowering, gemm, partial, slices);
+}
+
+fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec, tile: [usize; 2], slices: Slices) {
+    let b_dtype = lowering.dtype(gemm.b.arg.value);
+    let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|operand| operand.arg.clone());
+    let args = vec![a, b, gemm.or_a(gemm.bias), gemm.or_a(gemm.scale), c];
+    let workgroups = [
+        gemm.n.div_ceil(tile[1]) as u32,
+        gemm.m.div_ceil(tile[0]) as u32,
+        (gemm.batch[0] * gemm.batch[1] * slices.count) as u32,
+    ];
+    let cost = gemm.cost(b_dtype.bytes());
+    lowering.launch(kernel.import(weight_import(b_dtype)), args, &gemm.params(slices), workgroups, cost);
+}
+
+fn launch_reduce(lowering: &mut Lowering<'_>, gemm: &Gemm, partial: Value, slices: Slices) {
+    let kernel =
+        KernelSpec::new("gemm_reduce.wgsl", "reduce", &[Access::Read, Access::Read, Access::Read, Access::Write]);
+    let or_partial = |value: Option<Value>| Arg::from(value.unwrap_or(partial));
+    let args = vec![partial.into(), or_partial(gemm.bias), or_partial(gemm.scale), gemm.c.arg.clone()];
+    let elements = (gemm.m * gemm.n) as u64;
+    let count = slices.count as u64;
+    let cost = Cost { flops: count * elements, bytes: 4 * (count + 1) * elements };
+    let workgroups = [gemm.n.div_ceil(64) as u32, gemm.m.div_ceil(16) as u32, 1];
+    lowering.launch(kernel, args, &gemm.params(slices), workgroups, cost);
+}
+
+impl Gemm {
+    /// What is bound for an optional operand: where it is absent, something that is bound for reading anyhow.
+    fn or_a(&self, value: Option<Value>) -> Arg {
+        value.map_or_else(|| self.a.arg.clone(), Arg::from)
+    }
+
+    fn params(&self, slices: Slices) -> Params {
+        let vectors = |of: fn(&Operand) -> usize| {
+            let [a, b, c] = [&self.a, &self.b, &self.c].map(|operand| {
+                assert!(of(operand).is_multiple_of(4), "gemm: strides of {self:?} must be multiples of 4");
+                (of(operand) / 4) as u32
+            });
+            [a, b, c, 0]
+        };
+        Params {
+            m: self.m as u32,
+            n: self.n as u32,
+            k: self.k as u32,
+            batch_inner: self.batch[1] as u32,
+            rows: vectors(|operand| operand.row_stride),
+            outer: vectors(|operand| operand.batch_stride[0]),
+            inner: vectors(|operand| operand.batch_stride[1]),
+            alpha: self.alpha,
+            has_scale: self.scale.is_some().into(),
+            has_bias: self.bias.is_some().into(),
+            accumulate: self.accumulate.into(),
+            slices: slices.count as u32,
+            slice_k: slices.k as u32,
+            slice_stride: (self.m * self.n.div_ceil(4)) as u32,
+            padding: 0,
+        }
+    }
+
+    fn cost(&self, b_element_bytes: usize) -> Cost {
+        let batches = (self.batch[0] * self.batch[1]) as u64;
+        let [m, n, k, b] = [self.m, self.n, self.k, b_element_bytes].map(|size| size as u64);
+        let c = if self.accumulate { 8 } else { 4 };
+        Cost { flops: 2 * m * n * k * batches, bytes: (4 * m * k + b * n * k + c * m * n) * batches }
+    }
+}
