@@ -166,6 +166,14 @@ fn agrees_with_plain_loops_under_a_causal_mask() {
 }
 
 #[test]
+fn agrees_with_plain_loops_where_scores_take_several_chunks() {
+    // 2051 · 2053 scores are 17 MB, a little more than the software drivers' kernels hold at a time.
+    for device in devices() {
+        check(device, &case(1, 2051, 2053, 1, 4));
+    }
+}
+
+#[test]
 fn any_subset_of_gradients_may_be_wanted() {
     let case = case(1, 9, 13, 2, 8);
     let tensors = case.tensors();
