@@ -21,6 +21,9 @@ use Access::{Read, Write};
 /// Bytes of the scores of one chunk.
 const CHUNK_BYTES: usize = 16 << 20;
 
+/// Most rows of a chunk: they are one dimension of a dispatch.
+const MOST_ROWS: usize = 65_535 / CHUNK_ROWS * CHUNK_ROWS;
+
 /// Rows of a chunk come in multiples of the GEMM kernels' tiles, which also aligns bindings for every width.
 const CHUNK_ROWS: usize = 32;
 
@@ -87,7 +90,7 @@ fn chunks(geometry: &Geometry, limit: u64, bytes: usize) -> Vec<Chunk> {
     let row_bytes = 4 * geometry.heads * geometry.keys.next_multiple_of(4);
     let (least, queries) = (geometry.aligned_pictures(), geometry.queries);
     let pictures = (bytes / (row_bytes * queries)).max(least) / least * least;
-    let rows = (bytes / (row_bytes * pictures)).max(CHUNK_ROWS) / CHUNK_ROWS * CHUNK_ROWS;
+    let rows = (bytes / (row_bytes * pictures)).clamp(CHUNK_ROWS, MOST_ROWS) / CHUNK_ROWS * CHUNK_ROWS;
     let mut chunks = Vec::new();
     for band in geometry.bands(limit) {
         for first in band.clone().step_by(pictures) {
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn chunks_cover_every_query_of_every_picture_once() {
-        for (batch, queries, keys, heads, head) in [(2, 4096, 4096, 8, 40), (3, 65, 77, 2, 8), (20, 7, 5, 1, 4)] {
+        for (batch, queries, keys, heads, head) in [(2, 4096, 4096, 8, 40), (3, 65, 77, 2, 8), (20, 7, 5, 1, 4), (2, 70_000, 1, 1, 4)] {
             let geometry = Geometry { batch, queries, keys, heads, head, mask: Mask::None };
             for bytes in [1 << 12, 1 << 20] {
                 let chunks = chunks(&geometry, 1 << 27, bytes);
@@ -201,6 +204,7 @@ mod tests {
                 for Chunk { pictures, queries: rows } in &chunks {
                     let start = 4 * (pictures.start * queries + rows.start) * geometry.width();
                     assert_eq!(start % 256, 0, "{geometry:?} {pictures:?} {rows:?}");
+                    assert!(rows.len() <= 65_535);
                     for picture in pictures.clone() {
                         rows.clone().for_each(|row| seen[picture * queries + row] += 1);
                     }
