@@ -10,6 +10,8 @@ use super::rows::Row;
 /// Queries, keys, heads, head size.
 type Shape = [usize; 4];
 
+type Record = Box<dyn Fn(&mut Tape, &[Value]) -> Value>;
+
 pub fn rows() -> Vec<Row> {
     let shapes: [(&str, Shape, Mask); 5] = [
         ("self", [4096, 4096, 8, 40], Mask::None),
@@ -32,7 +34,7 @@ fn forward(kind: &str, shape: Shape, mask: Mask) -> Row {
     )
 }
 
-/// The gradients of q, k and v, summed into one result where they have one shape, so that all are verified.
+/// All three gradients. Where they have one shape their sum is verified, otherwise that of k and v.
 fn backward(kind: &str, shape: Shape, mask: Mask) -> Row {
     let name = format!("attention forward and backward {kind} {}", text(shape));
     let record = move |tape: &mut Tape, values: &[Value]| {
@@ -53,7 +55,7 @@ fn record(tape: &mut Tape, values: &[Value], [_, _, heads, _]: Shape, mask: Mask
     ops::attention(tape, values[0], values[1], values[2], heads, mask)
 }
 
-fn row(name: String, [queries, keys, heads, head]: Shape, record: Box<dyn Fn(&mut Tape, &[Value]) -> Value>) -> Row {
+fn row(name: String, [queries, keys, heads, head]: Shape, record: Record) -> Row {
     let operand = |rows: usize| (vec![1, rows, heads * head], DType::F32);
     let operands = vec![operand(queries), operand(keys), operand(keys), operand(queries)];
     Row { name, operands, record, tolerance: 2e-5 }

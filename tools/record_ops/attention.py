@@ -10,7 +10,6 @@ CASES = {
     "self_80": (1, 7, 7, 2, 80, False),
     "self_160": (1, 4, 4, 2, 160, False),
     "cross_16": (1, 9, 77, 2, 16, False),
-    "one_key_8": (2, 5, 1, 2, 8, False),
     "causal_64": (1, 13, 13, 2, 64, True),
     "single_head_512": (1, 5, 5, 1, 512, False),
 }

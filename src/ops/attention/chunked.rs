@@ -21,6 +21,9 @@ use Access::{Read, Write};
 /// Bytes of the scores of one chunk.
 const CHUNK_BYTES: usize = 16 << 20;
 
+/// Most rows of a chunk: they are one dimension of a dispatch.
+const MOST_ROWS: usize = 65_535 / CHUNK_ROWS * CHUNK_ROWS;
+
 /// Rows of a chunk come in multiples of the GEMM kernels' tiles, which also aligns bindings for every width.
 const CHUNK_ROWS: usize = 32;
 
@@ -42,7 +45,7 @@ struct Params {
     scale: f32,
 }
 
-/// Launches of one op, chunk by chunk.
+/// One chunk of an op: its launches.
 struct Chunked<'a> {
     geometry: &'a Geometry,
     chunk: Chunk,
@@ -57,7 +60,7 @@ pub(super) fn forward(lowering: &mut Lowering<'_>, geometry: &Geometry) {
         let chunked = Chunked { geometry, chunk };
         chunked.scores(lowering, q, k, scores, geometry.scale());
         chunked.rows(lowering, "softmax", &[Write, Write], vec![scores.into(), lse.into()]);
-        chunked.into_queries(lowering, scores, v, out);
+        chunked.sum_over_keys(lowering, scores, v, out);
     }
 }
 
@@ -73,11 +76,11 @@ pub(super) fn backward(lowering: &mut Lowering<'_>, geometry: &Geometry, saved: 
         let args = vec![scores.into(), d_scores.into(), lse.into(), delta.into()];
         chunked.rows(lowering, "gradient", &[Write, Write, Read, Read], args);
         if let Some(d_q) = wanted.d_q {
-            chunked.into_queries(lowering, d_scores, k, d_q);
+            chunked.sum_over_keys(lowering, d_scores, k, d_q);
         }
         if let Some((d_k, d_v)) = wanted.d_k_v {
-            chunked.into_keys(lowering, d_scores, q, d_k);
-            chunked.into_keys(lowering, scores, d_out, d_v);
+            chunked.sum_over_queries(lowering, d_scores, q, d_k);
+            chunked.sum_over_queries(lowering, scores, d_out, d_v);
         }
     }
 }
@@ -87,7 +90,7 @@ fn chunks(geometry: &Geometry, limit: u64, bytes: usize) -> Vec<Chunk> {
     let row_bytes = 4 * geometry.heads * geometry.keys.next_multiple_of(4);
     let (least, queries) = (geometry.aligned_pictures(), geometry.queries);
     let pictures = (bytes / (row_bytes * queries)).max(least) / least * least;
-    let rows = (bytes / (row_bytes * pictures)).max(CHUNK_ROWS) / CHUNK_ROWS * CHUNK_ROWS;
+    let rows = (bytes / (row_bytes * pictures)).clamp(CHUNK_ROWS, MOST_ROWS) / CHUNK_ROWS * CHUNK_ROWS;
     let mut chunks = Vec::new();
     for band in geometry.bands(limit) {
         for first in band.clone().step_by(pictures) {
@@ -116,14 +119,14 @@ impl Chunked<'_> {
     }
 
     /// out = scores·b, for b laid out as the keys.
-    fn into_queries(&self, lowering: &mut Lowering<'_>, scores: Value, b: Value, out: Value) {
+    fn sum_over_keys(&self, lowering: &mut Lowering<'_>, scores: Value, b: Value, out: Value) {
         let sizes = [self.chunk.queries.len(), self.geometry.head, self.geometry.keys];
         let operands = [self.score_matrix(scores), self.keys(b), self.queries(out)];
         self.multiply(lowering, Layout::NN, sizes, operands, 1.0, false);
     }
 
     /// out += scoresᵀ·b, for b laid out as the queries; a picture's first chunk starts the sum.
-    fn into_keys(&self, lowering: &mut Lowering<'_>, scores: Value, b: Value, out: Value) {
+    fn sum_over_queries(&self, lowering: &mut Lowering<'_>, scores: Value, b: Value, out: Value) {
         let sizes = [self.geometry.keys, self.geometry.head, self.chunk.queries.len()];
         let operands = [self.score_matrix(scores), self.queries(b), self.keys(out)];
         self.multiply(lowering, Layout::TN, sizes, operands, 1.0, self.chunk.queries.start > 0);
@@ -193,7 +196,9 @@ mod tests {
 
     #[test]
     fn chunks_cover_every_query_of_every_picture_once() {
-        for (batch, queries, keys, heads, head) in [(2, 4096, 4096, 8, 40), (3, 65, 77, 2, 8), (20, 7, 5, 1, 4)] {
+        for (batch, queries, keys, heads, head) in
+            [(2, 4096, 4096, 8, 40), (3, 65, 77, 2, 8), (20, 7, 5, 1, 4), (2, 70_000, 1, 1, 4)]
+        {
             let geometry = Geometry { batch, queries, keys, heads, head, mask: Mask::None };
             for bytes in [1 << 12, 1 << 20] {
                 let chunks = chunks(&geometry, 1 << 27, bytes);
@@ -201,6 +206,7 @@ mod tests {
                 for Chunk { pictures, queries: rows } in &chunks {
                     let start = 4 * (pictures.start * queries + rows.start) * geometry.width();
                     assert_eq!(start % 256, 0, "{geometry:?} {pictures:?} {rows:?}");
+                    assert!(rows.len() <= 65_535);
                     for picture in pictures.clone() {
                         rows.clone().for_each(|row| seen[picture * queries + row] += 1);
                     }

@@ -41,7 +41,8 @@ struct AttentionGradient {
 /// softmax(q·kᵀ / √(C / heads))·v: q `(B, N, C)`, k and v `(B, M, C)` to `(B, N, C)`.
 ///
 /// # Panics
-/// On shapes that do not fit together, a C that is no multiple of 4 · heads, and a causal mask where N ≠ M.
+/// On shapes that do not fit together, a C that is no multiple of 4 · heads, heads of more than 512 channels, and a
+/// causal mask where N ≠ M. Heads of more than 256 channels have no gradient.
 pub fn attention(tape: &mut Tape, q: Value, k: Value, v: Value, heads: usize, mask: Mask) -> Value {
     let geometry = Geometry::new(tape.shape(q), tape.shape(k), tape.shape(v), heads, mask);
     let shape = tape.shape(q).to_vec();
