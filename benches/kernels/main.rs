@@ -8,6 +8,8 @@ mod conv;
 mod elementwise;
 mod gemm;
 mod pictures;
+#[path = "../support/processor.rs"]
+mod processor;
 mod rows;
 
 fn main() {

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::processor::processor_seconds;
+
 use lora_wgpu::{
     gpu::{Buffer, DeviceKind, Gpu, GpuOptions, Variant},
     tape::{DType, Program, Tape, Value},
@@ -101,13 +103,4 @@ fn report(gpu: &Gpu, row: &Row, program: &Program, distance: f64) {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// User and system time of this process; zero where the platform does not tell.
-fn processor_seconds() -> f64 {
-    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else { return 0.0 };
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
-    // Linux counts in hundredths of a second.
-    ticks.sum::<f64>() / 100.0
 }
