@@ -153,7 +153,7 @@ pub(super) fn caps_of(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: 
         subgroup: if subgroups { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-        max_binding: u64::from(limits.max_storage_buffer_binding_size),
+        max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
         max_workgroup_memory: limits.max_compute_workgroup_storage_size,
         offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
