@@ -1,16 +1,30 @@
+//! `lora-wgpu`: exit code 0 where all went well, 1 where a check failed, 2 where the user or the environment is at fault.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
 use clap::Parser;
-#[derive(Parser)]
-enum C {
-    Check(lora_wgpu::cli::check::CheckArgs),
-    Train(lora_wgpu::cli::train::TrainArgs),
-}
-fn main() {
-    let r = match C::parse() {
-        C::Check(a) => lora_wgpu::cli::check::check(&a),
-        C::Train(a) => lora_wgpu::cli::train::train(&a),
-    };
-    if let Err(e) = r {
-        eprintln!("error: {e:#}");
-        std::process::exit(2)
+use lora_wgpu::cli::{Cli, Outcome, is_broken_pipe};
+
+fn main() -> ExitCode {
+    match Cli::parse().run(&mut io::stdout().lock()) {
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::CheckFailed) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(2)
+        }
     }
+}
+
+fn report(error: &anyhow::Error) {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        text += &format!("  caused by {cause}\n");
+    }
+    // Where stderr is gone nobody reads it; the exit code still tells.
+    let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,7 +1,7 @@
 //! Comparison by relative L2 norm.
 
 /// ‖actual − expected‖ / ‖expected‖ (the plain norm where the expected values are all zero).
-pub fn relative_l2(actual: &[f32], expected: &[f64]) -> f64 {
+fn relative_l2(actual: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(actual.len(), expected.len(), "lengths differ");
     let difference: f64 = actual.iter().zip(expected).map(|(a, e)| (f64::from(*a) - e).powi(2)).sum();
     let norm: f64 = expected.iter().map(|e| e * e).sum();

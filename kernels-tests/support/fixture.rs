@@ -29,15 +29,6 @@ impl Fixture {
         self.load(name).1
     }
 
-    /// Names that start with `prefix`.
-    pub fn names(&self, prefix: &str) -> Vec<String> {
-        let tensors = SafeTensors::deserialize(&self.bytes).expect("a valid fixture");
-        let mut names: Vec<String> = tensors.names().iter().map(|name| name.to_string()).collect();
-        names.retain(|name| name.starts_with(prefix));
-        names.sort();
-        names
-    }
-
     fn load(&self, name: &str) -> (Vec<usize>, Vec<f64>) {
         let tensors = SafeTensors::deserialize(&self.bytes).expect("a valid fixture");
         let view = tensors.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -5,11 +5,13 @@ mod devices;
 mod evaluate;
 mod fixture;
 mod normalize;
+mod parsed;
 mod tensor;
 
-pub use compare::{assert_close, relative_l2};
+pub use compare::assert_close;
 pub use devices::{Device, devices, devices_and_bands};
-pub use evaluate::{Evaluated, evaluate, evaluate_with_gradients};
+pub use evaluate::{evaluate, evaluate_with_gradients};
 pub use fixture::Fixture;
 pub use normalize::normalize;
+pub use parsed::{Parsed, tint_accepts, tint_is_installed};
 pub use tensor::Tensor;

@@ -1,18 +1,23 @@
 //! `lora-wgpu check`: a recorded case through the trainer's own programs, held against its reference.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    path::PathBuf,
+    time::Instant,
+};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
-    gpu::{Gpu, GpuOptions, Variant},
+    gpu::{GpuOptions, Variant},
     tape::Checkpointing,
     train::case::{CaseOptions, GroupError, TrainingCase, compare, run},
     weights::{Checkpoint, SafetensorsFile, write_safetensors},
 };
 
-use super::Outcome;
+use super::{Outcome, device};
 
 /// Run a recorded training case and compare it with its reference.
 #[derive(Debug, Args)]
@@ -57,42 +62,47 @@ impl From<Kernels> for Variant {
     }
 }
 
-pub fn check(args: &CheckArgs) -> Result<Outcome> {
+/// Runs the case; [`Outcome::CheckFailed`] where a group of tensors misses its tolerance.
+///
+/// # Errors
+/// Files that do not fit together, and trouble with the device.
+pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome> {
     let case = TrainingCase::open(&args.case)?;
     let reference = args.reference.as_deref().map(SafetensorsFile::open).transpose()?;
     let checkpoint = Checkpoint::open(&args.base_model, None)?;
     let variant = args.kernels.map(Variant::from);
-    let gpu = Gpu::open(&GpuOptions { device: args.device.clone(), variant, ..Default::default() })?;
-    println!("{}, {:?} kernels", gpu.summary().name, gpu.caps().variant);
+    let options = GpuOptions { device: args.device.clone(), variant, ..Default::default() };
+    let gpu = device::open(&options, &mut |line| eprintln!("{line}"))?;
     let checkpointing = if args.gradient_checkpointing { Checkpointing::Blocks } else { Checkpointing::Off };
     let start = Instant::now();
     let recorded = run(&gpu, &checkpoint, &case, CaseOptions { checkpointing }, |step, loss| {
-        println!("step {:>3}  loss {loss:.8}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
+        eprintln!("step {:>3}  loss {loss:.8}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
     })?;
     let errors = reference.map(|reference| compare(&reference, &recorded)).transpose()?;
-    if let Some(out) = &args.out {
-        write_safetensors(out, recorded, &BTreeMap::new()).context("--out")?;
+    if let Some(path) = &args.out {
+        write_safetensors(path, recorded, &BTreeMap::new()).context("--out")?;
     }
     let Some(errors) = errors else { return Ok(Outcome::Success) };
-    Ok(if report(&errors) { Outcome::Success } else { Outcome::CheckFailed })
+    Ok(if report(&errors, out)? { Outcome::Success } else { Outcome::CheckFailed })
 }
 
 /// Prints a line for each group; true where all are within their tolerances.
-fn report(errors: &[GroupError]) -> bool {
-    println!("{:74} {:>5} {:>9} {:>9}", "group", "count", "whole", "worst");
+fn report(errors: &[GroupError], out: &mut dyn Write) -> io::Result<bool> {
+    writeln!(out, "{:74} {:>5} {:>9} {:>9}", "group", "count", "whole", "worst")?;
     for error in errors {
         let GroupError { group, tensors, whole, worst, .. } = error;
         let verdict = if error.accepted() { "" } else { "  MISSED" };
-        println!("{group:74} {tensors:>5} {whole:>9.1e} {worst:>9.1e}{verdict}");
+        writeln!(out, "{group:74} {tensors:>5} {whole:>9.1e} {worst:>9.1e}{verdict}")?;
         if !error.accepted() {
             let limits = (error.whole_tolerance, error.worst_tolerance.unwrap_or(f64::INFINITY));
-            println!(
+            writeln!(
+                out,
                 "    accepted: whole {:.0e}, worst {:.0e}; worst tensor {}",
                 limits.0, limits.1, error.worst_tensor
-            );
+            )?;
         }
     }
     let missed = errors.iter().filter(|error| !error.accepted()).count();
-    println!("{} of {} groups within their tolerances", errors.len() - missed, errors.len());
-    missed == 0
+    writeln!(out, "{} of {} groups within their tolerances", errors.len() - missed, errors.len())?;
+    Ok(missed == 0)
 }

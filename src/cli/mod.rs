@@ -1,9 +1,53 @@
-pub mod check;
-pub mod train;
+//! The command line: one file per subcommand, each with its arguments and `run`.
+
+mod check;
+mod device;
+mod devices;
+mod train;
+
+use std::io::{self, Write};
+
+use clap::{Parser, Subcommand};
+
+/// Train Stable Diffusion v1.5 LoRAs on any GPU
+#[derive(Parser)]
+#[command(name = "lora-wgpu", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::TrainArgs),
+    Check(check::CheckArgs),
+    Devices(devices::DevicesArgs),
+}
+
+/// How a command ended that could do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Success,
+    /// What was to be checked does not hold; the output says what.
     CheckFailed,
 }
-pub fn announce(_: &crate::gpu::Gpu) -> Vec<String> {
-    vec![]
+
+impl Cli {
+    /// Runs the subcommand, whose results go to `out`.
+    ///
+    /// # Errors
+    /// What the user or the environment got wrong, and a closed `out` (see [`is_broken_pipe`]).
+    pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+        match &self.command {
+            Command::Train(args) => train::train(args, out),
+            Command::Check(args) => check::check(args, out),
+            Command::Devices(args) => devices::devices(args, out),
+        }
+    }
+}
+
+/// Whether the reader of our output has gone away, as `head` does: no reason to complain.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,6 +1,6 @@
 //! Which adapters the machine has, and which one a run uses.
 
-use super::{DeviceKind, GpuError};
+use super::{Caps, DeviceKind, GpuError, environment};
 
 /// One adapter as `lora-wgpu devices` lists it.
 #[derive(Clone, Debug)]
@@ -11,10 +11,11 @@ pub struct AdapterSummary {
     pub backend: String,
     pub driver: String,
     pub kind: DeviceKind,
-    pub caps: super::Caps,
+    pub caps: Caps,
 }
 
 pub(super) fn instance() -> wgpu::Instance {
+    environment::settle();
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
     wgpu::Instance::new(descriptor)
@@ -76,6 +77,15 @@ pub fn list_adapters() -> Vec<AdapterSummary> {
     adapters.iter().enumerate().map(|(index, adapter)| summarize(index, adapter)).collect()
 }
 
+/// The adapter that `--device wanted` means.
+///
+/// # Errors
+/// No adapter at all, or none that matches.
+pub fn find_adapter(wanted: &str) -> Result<AdapterSummary, GpuError> {
+    let (index, adapter) = select(enumerate(&instance()), Some(wanted))?;
+    Ok(summarize(index, &adapter))
+}
+
 pub(super) fn summarize(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     let info = adapter.get_info();
     let caps = super::context::caps_of(adapter, &adapter.limits(), adapter.features());
@@ -89,22 +99,23 @@ pub(super) fn summarize(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary
     }
 }
 
+/// Numbers from here on are parts of names: `4090` means a card, `1` a place in the list.
+const FIRST_MODEL_NUMBER: usize = 100;
+
 /// Picks by index, by a part of the name (case ignored), or the best one where nothing is wanted.
-pub(super) fn select(adapters: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<(usize, wgpu::Adapter), GpuError> {
+pub(super) fn select(
+    mut adapters: Vec<wgpu::Adapter>,
+    wanted: Option<&str>,
+) -> Result<(usize, wgpu::Adapter), GpuError> {
     if adapters.is_empty() {
         return Err(GpuError::NoAdapter);
     }
-    let position = match wanted {
+    let position = match wanted.map(|text| (text, text.parse::<usize>())) {
         None => Some(0),
-        Some(text) => match text.parse::<usize>() {
-            Ok(index) => (index < adapters.len()).then_some(index),
-            Err(_) => adapters.iter().position(|adapter| name_contains(adapter, text)),
-        },
+        Some((_, Ok(index))) if index < FIRST_MODEL_NUMBER => (index < adapters.len()).then_some(index),
+        Some((text, _)) => adapters.iter().position(|adapter| name_contains(adapter, text)),
     };
-    let Some(index) = position else {
-        return Err(unknown_device(&adapters, wanted.unwrap_or_default()));
-    };
-    let mut adapters = adapters;
+    let index = position.ok_or_else(|| unknown_device(&adapters, wanted.unwrap_or_default()))?;
     Ok((index, adapters.swap_remove(index)))
 }
 

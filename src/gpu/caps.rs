@@ -1,7 +1,12 @@
 //! What a device can do, reduced to what kernel choice depends on.
 
+use std::fmt;
+
+use serde::Serialize;
+
 /// The kinds of device that kernel choice and messages tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {
     Discrete,
     Integrated,
@@ -10,8 +15,20 @@ pub enum DeviceKind {
     Other,
 }
 
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discrete => "discrete GPU",
+            Self::Integrated => "integrated GPU",
+            Self::Cpu => "CPU driver",
+            Self::Other => "GPU of another kind",
+        })
+    }
+}
+
 /// The family of kernels used for GEMM, convolution and attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// One output element per invocation: the check of the others.
     Naive,
@@ -19,6 +36,16 @@ pub enum Variant {
     Portable,
     /// Subgroup-broadcast tiles for software drivers with exactly eight lanes.
     CpuDriver,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Naive => "naive",
+            Self::Portable => "portable",
+            Self::CpuDriver => "CPU-driver",
+        })
+    }
 }
 
 /// Capabilities and limits of one device.
@@ -34,6 +61,8 @@ pub struct Caps {
     pub max_binding: u64,
     /// Largest buffer in bytes.
     pub max_buffer: u64,
+    /// Memory that a workgroup may share, in bytes.
+    pub max_workgroup_memory: u32,
     /// Storage binding offsets are multiples of this many bytes.
     pub offset_alignment: u64,
 }

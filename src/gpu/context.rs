@@ -48,7 +48,6 @@ impl Gpu {
     /// # Errors
     /// No adapter, an unknown `device`, or an adapter that refuses a device.
     pub fn open(options: &GpuOptions) -> Result<Self, GpuError> {
-        pin_software_vector_width();
         let instance = instance();
         let (index, adapter) = select(enumerate(&instance), options.device.as_deref())?;
         let summary = summarize(index, &adapter);
@@ -137,15 +136,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// lavapipe takes its lane count from the host's vectors; 256 bits are eight lanes, the width that its kernels are
-/// written for and the fastest one measured.
-fn pin_software_vector_width() {
-    if std::env::var_os("LP_NATIVE_VECTOR_WIDTH").is_none() {
-        // SAFETY: called before the Vulkan driver is loaded and before any thread of ours exists.
-        unsafe { std::env::set_var("LP_NATIVE_VECTOR_WIDTH", "256") };
-    }
-}
-
 fn wanted_features_and_limits(adapter: &wgpu::Adapter, default_limits: bool) -> (wgpu::Features, wgpu::Limits) {
     if default_limits {
         return (wgpu::Features::empty(), wgpu::Limits::defaults());
@@ -163,8 +153,9 @@ pub(super) fn caps_of(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: 
         subgroup: if subgroups { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-        max_binding: u64::from(limits.max_storage_buffer_binding_size),
+        max_binding: limits.max_storage_buffer_binding_size,
         max_buffer: limits.max_buffer_size,
+        max_workgroup_memory: limits.max_compute_workgroup_storage_size,
         offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
     };
     if caps.allows_cpu_driver_kernels() {

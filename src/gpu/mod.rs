@@ -6,13 +6,14 @@ mod adapters;
 mod buffer;
 mod caps;
 mod context;
+mod environment;
 mod error;
 mod kernel;
 mod profiler;
 mod replay;
 pub mod shader;
 
-pub use adapters::{AdapterSummary, list_adapters};
+pub use adapters::{AdapterSummary, find_adapter, list_adapters};
 pub use buffer::{Buffer, BufferSlice, Pending};
 pub use caps::{Caps, DeviceKind, Variant};
 pub use context::{Gpu, GpuOptions};

@@ -162,7 +162,7 @@ impl<'a> Builder<'a> {
         if stored.is_none() {
             self.problem(format!("{name} is stored as {:?}; f32, f16 and bf16 are understood", tensor.dtype));
         }
-        if !accepted.contains(&&tensor.shape[..]) {
+        if !accepted.contains(&tensor.shape) {
             self.problem(format!("{name} has the shape {:?}, expected {:?}", tensor.shape, accepted[0]));
         }
         let dtype = if matches!(layout, Layout::Vector) { DType::F32 } else { stored.unwrap_or(DType::F32) };

@@ -25,7 +25,6 @@ struct Params {
     result_quads: u32,
     source_start: u32,
     result_start: u32,
-    unused: [u32; 2],
 }
 
 /// One image tensor of a convolution, `(B, rows, columns, channels)`, cut by rows.
@@ -135,7 +134,6 @@ impl Gather {
             result_quads: (self.result.channels / 4) as u32,
             source_start,
             result_start,
-            unused: [0; 2],
         };
         let mut args = vec![source, self.weight.into(), result];
         args.extend(self.bias.map(Arg::from));

@@ -1,0 +1,202 @@
+//! A recorded tape of every op, with its gradients: what the shader checks collect kernels from.
+//!
+//! Tapes are only lowered, never run, so that shapes may be as large as tile tables need.
+
+use lora_wgpu::{
+    ops::{self, AdamWState, ConvGeometry, Mask},
+    tape::{Checkpointing, DType, Tape, Value},
+};
+
+/// Storage types of frozen weights.
+const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+
+/// Every op on its own tape, in the shapes and types that choose between its kernels.
+pub fn tapes() -> Vec<Tape> {
+    let ops: [fn(&mut Tape); 19] = [
+        accumulate,
+        activations,
+        adamw,
+        add,
+        add_channels,
+        attention,
+        combine,
+        concat,
+        conv3x3,
+        geglu,
+        grad_norm,
+        group_norm,
+        layer_norm,
+        linear,
+        lora_linear,
+        scale,
+        softmax,
+        upsample_nearest,
+        weighted_mse,
+    ];
+    ops.into_iter().map(recorded).collect()
+}
+
+fn recorded(record: fn(&mut Tape)) -> Tape {
+    let mut tape = Tape::new();
+    record(&mut tape);
+    tape
+}
+
+fn input(tape: &mut Tape, shape: &[usize]) -> Value {
+    tape.input("input", shape)
+}
+
+/// Keeps an op's output and its gradients by `wanted`.
+fn keep(tape: &mut Tape, out: Value, wanted: &[Value]) {
+    tape.keep("out", out);
+    let shape = tape.shape(out).to_vec();
+    let upstream = input(tape, &shape);
+    for gradient in tape.backward(&[(out, upstream)], wanted, Checkpointing::Off, ops::add) {
+        tape.keep("gradient", gradient.expect("a wanted input leads to the output"));
+    }
+}
+
+fn accumulate(tape: &mut Tape) {
+    let (into, gradients) = (input(tape, &[8]), input(tape, &[8]));
+    ops::accumulate(tape, into, gradients);
+}
+
+fn activations(tape: &mut Tape) {
+    for activation in [ops::silu, ops::gelu, ops::quick_gelu] {
+        let x = input(tape, &[2, 8]);
+        let out = activation(tape, x);
+        keep(tape, out, &[x]);
+    }
+}
+
+fn adamw(tape: &mut Tape) {
+    let [parameters, m, v, gradients] = [8; 4].map(|count| input(tape, &[count]));
+    let (clip, settings) = (input(tape, &[4]), input(tape, &[8]));
+    ops::adamw(tape, AdamWState { parameters, m, v }, gradients, clip, settings);
+}
+
+fn add(tape: &mut Tape) {
+    let (a, b) = (input(tape, &[2, 8]), input(tape, &[2, 8]));
+    let out = ops::add(tape, a, b);
+    keep(tape, out, &[a, b]);
+}
+
+fn add_channels(tape: &mut Tape) {
+    let (x, y) = (input(tape, &[2, 5, 8]), input(tape, &[2, 8]));
+    let out = ops::add_channels(tape, x, y);
+    keep(tape, out, &[x, y]);
+}
+
+/// The head sizes of SD v1.5's networks and of small test checkpoints; only the VAE has 512, and no gradient there.
+fn attention(tape: &mut Tape) {
+    let crossed = [4, 40, 80, 160].map(|head| (head, 1024, Mask::None));
+    for (head, queries, mask) in crossed.into_iter().chain([(64, 77, Mask::Causal)]) {
+        let [q, k, v] = [queries, 77, 77].map(|rows| input(tape, &[1, rows, 2 * head]));
+        let out = ops::attention(tape, q, k, v, 2, mask);
+        keep(tape, out, &[q, k, v]);
+    }
+    let x = input(tape, &[1, 4096, 512]);
+    let out = ops::attention(tape, x, x, x, 1, Mask::None);
+    keep(tape, out, &[]);
+}
+
+fn combine(tape: &mut Tape) {
+    let (a, b, coefficients) = (input(tape, &[2, 8]), input(tape, &[2, 8]), input(tape, &[2, 2]));
+    let out = ops::combine(tape, a, b, coefficients);
+    keep(tape, out, &[]);
+}
+
+fn concat(tape: &mut Tape) {
+    let (a, b) = (input(tape, &[2, 8]), input(tape, &[2, 4]));
+    let out = ops::concat(tape, a, b);
+    keep(tape, out, &[a, b]);
+}
+
+fn conv3x3(tape: &mut Tape) {
+    let geometries = [ConvGeometry::Same, ConvGeometry::Down, ConvGeometry::DownAsymmetric];
+    for (dtype, geometry) in WEIGHT_TYPES.into_iter().flat_map(|dtype| geometries.map(|geometry| (dtype, geometry))) {
+        // From too small for a tile to enough for the largest.
+        for side in [4, 8, 16, 32, 64] {
+            let x = input(tape, &[1, side, side, 320]);
+            let (weight, bias) = (tape.input_of("weight", &[9, 320, 320], dtype), input(tape, &[320]));
+            let out = ops::conv3x3(tape, x, weight, Some(bias), geometry);
+            keep(tape, out, &[x]);
+        }
+    }
+}
+
+fn geglu(tape: &mut Tape) {
+    let x = input(tape, &[2, 16]);
+    let out = ops::geglu(tape, x);
+    keep(tape, out, &[x]);
+}
+
+fn grad_norm(tape: &mut Tape) {
+    let (gradients, max_norm) = ([8, 12].map(|count| input(tape, &[count])), input(tape, &[1]));
+    let out = ops::grad_norm(tape, &gradients, max_norm);
+    keep(tape, out, &[]);
+}
+
+fn group_norm(tape: &mut Tape) {
+    for silu in [false, true] {
+        let x = input(tape, &[2, 8, 8, 64]);
+        let (gamma, beta) = (input(tape, &[64]), input(tape, &[64]));
+        let out = ops::group_norm(tape, x, gamma, beta, 32, 1e-5, silu);
+        keep(tape, out, &[x]);
+    }
+}
+
+fn layer_norm(tape: &mut Tape) {
+    let x = input(tape, &[2, 5, 8]);
+    let (gamma, beta) = (input(tape, &[8]), input(tape, &[8]));
+    let out = ops::layer_norm(tape, x, gamma, beta, 1e-5);
+    keep(tape, out, &[x]);
+}
+
+/// From one row to enough for the largest tile.
+const TOKENS: [usize; 4] = [1, 77, 1024, 4096];
+
+fn linear(tape: &mut Tape) {
+    for (dtype, tokens) in WEIGHT_TYPES.into_iter().flat_map(|dtype| TOKENS.map(|tokens| (dtype, tokens))) {
+        let x = input(tape, &[tokens, 320]);
+        let (weight, bias) = (tape.input_of("weight", &[320, 320], dtype), input(tape, &[320]));
+        for bias in [None, Some(bias)] {
+            let out = ops::linear(tape, x, weight, bias);
+            keep(tape, out, &[x]);
+        }
+    }
+}
+
+fn lora_linear(tape: &mut Tape) {
+    for tokens in TOKENS {
+        let x = input(tape, &[tokens, 320]);
+        let (weight, bias) = (tape.input_of("weight", &[320, 320], DType::F16), input(tape, &[320]));
+        let (down, up, scale) = (input(tape, &[4, 320]), input(tape, &[320, 4]), input(tape, &[1]));
+        let out = ops::lora_linear(tape, x, weight, Some(bias), down, up, scale);
+        keep(tape, out, &[x, down, up]);
+    }
+}
+
+fn scale(tape: &mut Tape) {
+    let x = input(tape, &[2, 8]);
+    let out = ops::scale(tape, x, 0.5);
+    keep(tape, out, &[x]);
+}
+
+fn softmax(tape: &mut Tape) {
+    let x = input(tape, &[5, 8]);
+    let out = ops::softmax(tape, x, 0.5, false);
+    keep(tape, out, &[x]);
+}
+
+fn upsample_nearest(tape: &mut Tape) {
+    let x = input(tape, &[1, 3, 5, 8]);
+    let out = ops::upsample_nearest(tape, x);
+    keep(tape, out, &[x]);
+}
+
+fn weighted_mse(tape: &mut Tape) {
+    let (prediction, target, weight) = (input(tape, &[2, 8]), input(tape, &[2, 8]), input(tape, &[2]));
+    let loss = ops::weighted_mse(tape, prediction, target, weight);
+    tape.keep("loss", loss.loss);
+}

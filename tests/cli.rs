@@ -1,0 +1,71 @@
+//! The binary as a user runs it.
+
+use std::process::{Command, Stdio};
+
+use assert_cmd::{assert::Assert, cargo::cargo_bin};
+
+/// Runs `lora-wgpu` as in a shell without a desktop session.
+fn lora_wgpu(arguments: &[&str]) -> Assert {
+    let mut command = assert_cmd::Command::from_std(Command::new(cargo_bin!("lora-wgpu")));
+    command.env_remove("XDG_RUNTIME_DIR").args(arguments).assert()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output in UTF-8")
+}
+
+#[test]
+fn devices_are_listed_within_80_columns_and_nothing_is_said_on_stderr() {
+    let assert = lora_wgpu(&["devices"]).code(0).stderr("");
+    let output = text(&assert.get_output().stdout);
+    assert!(output.starts_with(" 0  "), "{output}");
+    assert!(output.lines().all(|line| line.chars().count() <= 80), "{output}");
+    assert!(output.contains("self-test   passed"), "{output}");
+}
+
+#[test]
+fn devices_as_json_name_kind_limits_and_kernels() {
+    let assert = lora_wgpu(&["devices", "--json", "--device", "0"]).code(0);
+    let devices: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).expect("valid JSON");
+    let [device] = &devices.as_array().expect("a list")[..] else { panic!("--device picks one: {devices}") };
+    let kind = device["kind"].as_str().expect("a kind");
+    assert!(["discrete", "integrated", "cpu", "other"].contains(&kind), "{kind}");
+    assert!(["portable", "cpu-driver"].contains(&device["kernels"].as_str().expect("kernels")), "{device}");
+    assert!(device["max_binding_bytes"].as_u64().expect("a limit") >= 128 << 20, "{device}");
+}
+
+#[test]
+fn an_unknown_device_is_an_error_that_lists_the_known_ones() {
+    let assert = lora_wgpu(&["devices", "--device", "no such card"]).code(2).stdout("");
+    let error = text(&assert.get_output().stderr);
+    assert!(error.starts_with("error: no adapter matches device `no such card`"), "{error}");
+    assert!(error.contains("0: "), "{error}");
+}
+
+#[test]
+fn an_unknown_subcommand_is_a_usage_error() {
+    let error = text(&lora_wgpu(&["tarin"]).code(2).get_output().stderr);
+    assert!(error.contains("unrecognized subcommand 'tarin'"), "{error}");
+}
+
+#[test]
+fn help_names_every_subcommand() {
+    let help = text(&lora_wgpu(&["--help"]).code(0).get_output().stdout);
+    for subcommand in ["train", "check", "devices"] {
+        assert!(help.contains(&format!("\n  {subcommand} ")), "{subcommand} is missing:\n{help}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(cargo_bin!("lora-wgpu"))
+        .arg("devices")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the binary ends");
+    assert!(output.status.success(), "{output:?}");
+    assert!(!text(&output.stderr).contains("panicked"), "{output:?}");
+}
