@@ -271,12 +271,18 @@ fn extension(value: &Value) -> Result<String> {
     Ok(if text.starts_with('.') { text } else { format!(".{text}") })
 }
 
+/// The VAE shrinks pictures eightfold, the U-Net latents eightfold again.
+const COARSEST_CELL: u32 = 64;
+
 fn resolution(value: &Value) -> Result<Resolution> {
     let (width, height) = value::pair(value)?;
     for side in [width, height] {
-        if side % 8 != 0 {
-            let (below, above) = (side / 8 * 8, side.div_ceil(8) * 8);
-            bail!("{side} is not divisible by 8, as the VAE needs; the nearest sizes are {below} and {above}");
+        if side % COARSEST_CELL != 0 {
+            let below = (side / COARSEST_CELL * COARSEST_CELL).max(COARSEST_CELL);
+            let above = below.max(side).next_multiple_of(COARSEST_CELL);
+            bail!(
+                "{side} is not divisible by {COARSEST_CELL}, the pixels of the U-Net's coarsest cell; the nearest sizes are {below} and {above}"
+            );
         }
     }
     Ok(Resolution { width, height })

@@ -69,13 +69,6 @@ fn check(config: &TrainConfig) -> Result<()> {
 
 fn add_notes(draft: &mut Draft) {
     let Draft { config, notes } = draft;
-    let size = config.resolution;
-    if size.width % 64 != 0 || size.height % 64 != 0 {
-        notes.push(format!(
-            "resolution: {}×{} is not divisible by 64, the size of the U-Net's coarsest cell; 64-multiples train better",
-            size.width, size.height
-        ));
-    }
     if config.lr_scheduler == LrScheduler::Constant && config.lr_warmup_steps != Warmup::Steps(0) {
         notes.push("lr_warmup_steps: `constant` has no warm-up; use `lr_scheduler: constant_with_warmup`".into());
     }

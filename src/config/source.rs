@@ -109,6 +109,11 @@ impl<'de> Visitor<'de> for EntriesVisitor {
     fn visit_unit<E>(self) -> Result<Entries, E> {
         Ok(Entries(Vec::new()))
     }
+
+    /// An empty file.
+    fn visit_none<E>(self) -> Result<Entries, E> {
+        Ok(Entries(Vec::new()))
+    }
 }
 
 /// (key, line) of every top-level `key:` of a block mapping, top to bottom. Lines from 1.

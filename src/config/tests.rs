@@ -173,7 +173,7 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
         ("lora_rank: many", "found the text \"many\""),
         ("learning_rate: -1e-4", "above 0"),
         ("learning_rate: [1]", "found a list"),
-        ("resolution: 500", "the nearest sizes are 496 and 504"),
+        ("resolution: 500", "the nearest sizes are 448 and 512"),
         ("resolution: big", "\"width,height\""),
         ("optimizer_args: {betas: [0.9, 1.0]}", "`betas`: expected a number from 0 to below 1, found 1"),
         ("optimizer_args: [\"momentum=0.9\"]", "unknown argument `momentum`"),
@@ -263,9 +263,9 @@ fn overrides_win_and_name_themselves_in_errors() {
 
 #[test]
 fn odd_but_usable_settings_draw_a_note() {
-    let extra = "optimizer_type: AdamW8bit\nresolution: 520\nlr_scheduler: constant\nlr_warmup_steps: 10\n";
+    let extra = "optimizer_type: AdamW8bit\nlr_scheduler: constant\nlr_warmup_steps: 10\n";
     let notes = load_text(&format!("{REQUIRED}{extra}"), &[]).unwrap().notes;
-    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert_eq!(notes.len(), 2, "{notes:?}");
     assert_eq!(config("lr_scheduler: constant\n").lr_warmup_steps, Warmup::Steps(0));
     assert!(config("cache_latents: false\ncache_latents_to_disk: true\n").cache_latents);
 }

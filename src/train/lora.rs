@@ -1,6 +1,6 @@
 //! The state of a LoRA under training: flat f32 buffers of parameters, gradients and moments.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     config::LoraTarget,
@@ -118,28 +118,36 @@ impl Lora {
         self.write(gpu, &modules.collect::<Vec<_>>());
     }
 
-    /// Starts from given matrices, one module of the same rank for each of ours.
+    /// The one of `modules` for each of ours.
     ///
     /// # Errors
     /// A module that is missing, or of another rank or alpha.
+    pub fn matching<'m>(&self, modules: &'m [LoraModule]) -> Result<Vec<&'m LoraModule>> {
+        self.segments.iter().map(|segment| self.matching_one(&segment.module.path, modules)).collect()
+    }
+
+    fn matching_one<'m>(&self, path: &str, modules: &'m [LoraModule]) -> Result<&'m LoraModule> {
+        let Some(found) = modules.iter().find(|module| module.path == *path) else {
+            bail!("the LoRA to start from has nothing for `{path}`; train it with the same `lora_target`");
+        };
+        let (rank, alpha) = (found.rank, found.alpha);
+        ensure!(
+            rank == self.rank && alpha == self.alpha,
+            "the LoRA to start from has rank {rank} and alpha {alpha} at `{path}`, the configuration asks for rank {} \
+             and alpha {}; set `lora_rank: {rank}` and `lora_alpha: {alpha}`",
+            self.rank,
+            self.alpha,
+        );
+        Ok(found)
+    }
+
+    /// Starts from given matrices.
+    ///
+    /// # Errors
+    /// As [`Lora::matching`].
     pub fn load(&self, gpu: &Gpu, modules: &[LoraModule]) -> Result<()> {
-        let mut matrices = Vec::with_capacity(self.segments.len());
-        for segment in &self.segments {
-            let path = &segment.module.path;
-            let Some(found) = modules.iter().find(|module| module.path == *path) else {
-                anyhow::bail!("the LoRA to start from has nothing for `{path}`; train it with the same `lora_target`");
-            };
-            let (rank, alpha) = (found.rank, found.alpha);
-            ensure!(
-                rank == self.rank && alpha == self.alpha,
-                "the LoRA to start from has rank {rank} and alpha {alpha} at `{path}`, the configuration asks for rank \
-                 {} and alpha {}; set `lora_rank: {rank}` and `lora_alpha: {alpha}`",
-                self.rank,
-                self.alpha,
-            );
-            matrices.push((found.down.clone(), found.up.clone()));
-        }
-        self.write(gpu, &matrices);
+        let matrices = self.matching(modules)?.into_iter().map(|module| (module.down.clone(), module.up.clone()));
+        self.write(gpu, &matrices.collect::<Vec<_>>());
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     config::{GradientCheckpointing, LogWith, PredictionType, TrainConfig},
@@ -79,6 +79,7 @@ pub fn run(
     let lora = new_lora(gpu, config, &built.modules);
     let initial = config.network_weights.as_deref().map(|path| read_initial(path, &checkpoint, &built.modules, say));
     let initial = initial.transpose()?;
+    initial.as_deref().map(|modules| lora.matching(modules)).transpose()?;
     let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
     let plans = StepPlans::new(gpu, &unet, &lora, step_shape(config, tokens), step_options(config))?;
     say_plan(&built, &lora, &plans, say);
@@ -87,7 +88,6 @@ pub fn run(
     }
 
     check_writable(&config.output_dir)?;
-    save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
     let data = PreparedData::new(gpu, &checkpoint, config, &examples, &tokenizer)?;
     upload_unet(gpu, &built)?;
     let programs = plans.compile(gpu)?;
@@ -95,6 +95,7 @@ pub fn run(
         Some(modules) => lora.load(gpu, &modules)?,
         None => lora.initialize(gpu, config.seed),
     }
+    save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
     let mut run = Run::new(gpu, config, &lora, &programs, &data, &examples, &split, options.resolved_yaml)?;
     let mut output = Output::new(config, &checkpoint, &sheet, &run.length);
     let (files, probes) = run.train(&mut output)?;
@@ -401,15 +402,19 @@ impl<'a> Run<'a> {
 
     /// Names the first tensor of the step that is not finite. The optimizer has not touched the LoRA.
     fn stop_at_non_finite(&self, step: u32, loss: f64, micro_batches: &[Batch]) -> Result<()> {
+        let advice = match step {
+            0 => "the base model or `network_weights` is damaged",
+            _ => "a lower `learning_rate` usually helps",
+        };
         for batch in micro_batches {
             if let Some(tensor) = self.programs.first_non_finite(self.gpu, batch)? {
                 bail!(
                     "step {step}: `{tensor}` holds a value that is not finite (loss {loss}). Nothing was updated, and \
-                     no file was written for this step; a lower `learning_rate` usually helps"
+                     no file was written for this step; {advice}"
                 );
             }
         }
-        bail!("step {step}: the gradients are not finite (loss {loss}); nothing was updated")
+        bail!("step {step}: the gradients are not finite (loss {loss}); nothing was updated; {advice}")
     }
 
     fn probe(&mut self, step: u32) -> Result<f64> {
@@ -417,7 +422,9 @@ impl<'a> Run<'a> {
         for batch in &self.probes {
             loss += self.programs.probe(self.gpu, batch)?;
         }
-        ensure!(loss.is_finite(), "step {step}: the probe loss is not finite; the base model or the LoRA is damaged");
+        if !loss.is_finite() {
+            self.stop_at_non_finite(step, loss, &self.probes)?;
+        }
         let name = if self.held_out { "validation" } else { "probe" };
         match self.held_out {
             true => self.metrics.validation(step, loss)?,

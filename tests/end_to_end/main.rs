@@ -1,0 +1,7 @@
+//! The program as a user runs it, on a checkpoint and pictures that the tests make up: recorded cases against PyTorch,
+//! training runs, and everything that can be wrong with what a user hands over.
+
+mod bad_input;
+mod check;
+mod support;
+mod train;

@@ -1,0 +1,7 @@
+//! What the tests share.
+
+pub mod case;
+pub mod devices;
+pub mod synthetic;
+mod topology;
+pub mod workspace;
