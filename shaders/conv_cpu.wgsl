@@ -1,8 +1,8 @@
 // As `conv_naive.wgsl`, for software drivers with subgroups of eight lanes.
 //
-// A workgroup is one subgroup: 8·SETS pixels × 32 result channels. Lane i loads the source of pixels i, 8 + i, …, and
-// the weights of result quad i; the source is handed round by broadcasts, so that every load is of distinct data.
-// Dispatch: (pixels / (8·SETS), N / 32), rounded up.
+// A workgroup is one subgroup: 8·SETS pixels × 32·QUADS result channels. Lane i loads the source of pixels i, 8 + i, …,
+// and the weights of result quads i, 8 + i, …; the source is handed round by broadcasts, so that every load is of distinct data.
+// Dispatch: (pixels / (8·SETS), N / (32·QUADS)), rounded up.
 
 #import shared/conv.wgsl
 
@@ -16,13 +16,17 @@
 fn broadcast(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_pixel = params.first_pixel + workgroup.x * (8u * SETS);
     // Lanes beyond the last quad or pixel repeat it and store nothing.
-    let n = min(workgroup.y * 8u + lane, params.result_quads - 1u);
-    let stores = workgroup.y * 8u + lane < params.result_quads;
-    let start = bias4(n);
+    let quad = workgroup.y * (8u * QUADS) + lane;
+#for q in 0..QUADS
+    let n$q = min(quad + $(8*q)u, params.result_quads - 1u);
+    let start$q = bias4(n$q);
+#end
 #for s in 0..SETS
     let pixel$s = pixel_at(min(first_pixel + $(8*s) + lane, params.end_pixel - 1u));
 #for i in 0..8
-    var sum$(8*s+i) = start;
+#for q in 0..QUADS
+    var sum$(8*s+i)_$q = start$q;
+#end
 #end
 #end
     for (var row = 0u; row < params.rows.taps; row++) {
@@ -36,16 +40,20 @@ fn broadcast(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocat
 #for s in 0..SETS
                 let own$s = select(vec4<f32>(), source[source$s + k], inside$s);
 #end
-                let w = weight_block(
-                    weight4(weight_row(tap, k, n, 0u)),
-                    weight4(weight_row(tap, k, n, 1u)),
-                    weight4(weight_row(tap, k, n, 2u)),
-                    weight4(weight_row(tap, k, n, 3u)),
+#for q in 0..QUADS
+                let w$q = weight_block(
+                    weight4(weight_row(tap, k, n$q, 0u)),
+                    weight4(weight_row(tap, k, n$q, 1u)),
+                    weight4(weight_row(tap, k, n$q, 2u)),
+                    weight4(weight_row(tap, k, n$q, 3u)),
                 );
+#end
 #for s in 0..SETS
 #for i in 0..8
                 let x$(8*s+i) = subgroupBroadcast(own$s, $(i)u);
-                sum$(8*s+i) += w * x$(8*s+i);
+#for q in 0..QUADS
+                sum$(8*s+i)_$q += w$q * x$(8*s+i);
+#end
 #end
 #end
             }
@@ -54,9 +62,11 @@ fn broadcast(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocat
 #for s in 0..SETS
 #for i in 0..8
     let result$(8*s+i) = subgroupBroadcast(pixel$s.result, $(i)u);
-    if stores && first_pixel + $(8*s+i) < params.end_pixel {
-        result[result$(8*s+i) + n] = sum$(8*s+i);
+#for q in 0..QUADS
+    if quad + $(8*q)u < params.result_quads && first_pixel + $(8*s+i) < params.end_pixel {
+        result[result$(8*s+i) + n$q] = sum$(8*s+i)_$q;
     }
+#end
 #end
 #end
 }

@@ -1,12 +1,12 @@
 // C = scale · op(A) · op(B) + bias (+ C) for software drivers with subgroups of exactly eight lanes.
 //
 // op(A): (M, K), op(B): (K, N), C: (M, N), for every batch. Rows are strided; see shared/gemm.wgsl.
-// A workgroup is one subgroup and computes 32 rows × 32 columns: each lane holds 32 rows of its own four columns. A lane
-// loads what no other lane loads, and values of A are shared by broadcasts from constant lanes: on these drivers a load
-// costs one memory access per lane, and workgroup memory costs the same.
+// A workgroup is one subgroup and computes ROWS × 32·QUADS results: each lane holds ROWS rows of QUADS times four
+// columns. A lane loads what no other lane loads, and values of A are shared by broadcasts from constant lanes: on these
+// drivers a load costs one memory access per lane, and workgroup memory costs the same.
 // Edges: loads are clamped to the last row or vector, stores are guarded. Where K is no multiple of 4, nt and nn want
 // the columns of A from K up to the next multiple to be zero.
-// Dispatch: (⌈N/32⌉, ⌈M/32⌉, batches).
+// Dispatch: (⌈N/(32·QUADS)⌉, ⌈M/ROWS⌉, batches).
 
 #import shared/gemm.wgsl
 #import shared/gemm_store.wgsl
@@ -22,35 +22,43 @@
 @compute @workgroup_size(8)
 fn nt(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = batch_start(tile.z);
-    let row = 32u * tile.y;
-    let column = 8u * tile.x + lane;
-#for g in 0..4
+    let row = ROWS * tile.y;
+    let column = 8u * QUADS * tile.x + lane;
+#for g in 0..ROWS/8
     let a$g = start.x + min(row + lane + $(8*g)u, params.m - 1u) * params.rows.x;
 #end
+#for q in 0..QUADS
 #for j in 0..4
-    let b$j = start.y + min(4u * column + $(j)u, params.n - 1u) * params.rows.y;
+    let b$(4*q+j) = start.y + min(4u * (column + $(8*q)u) + $(j)u, params.n - 1u) * params.rows.y;
 #end
-#for i in 0..32
-    var c$i = vec4<f32>();
+#for i in 0..ROWS
+    var c$(32*q+i) = vec4<f32>();
+#end
 #end
     for (var k = 0u; k < vectors(params.k); k++) {
-#for g in 0..4
+#for g in 0..ROWS/8
         let own$g = a[a$g + k];
 #end
+#for q in 0..QUADS
 #for j in 0..4
-        let w$j = weight4(b$j + k);
+        let w$(4*q+j) = weight4(b$(4*q+j) + k);
 #end
-        let x = vec4<f32>(w0.x, w1.x, w2.x, w3.x);
-        let y = vec4<f32>(w0.y, w1.y, w2.y, w3.y);
-        let z = vec4<f32>(w0.z, w1.z, w2.z, w3.z);
-        let w = vec4<f32>(w0.w, w1.w, w2.w, w3.w);
-#for i in 0..32
+        let x$q = vec4<f32>(w$(4*q).x, w$(4*q+1).x, w$(4*q+2).x, w$(4*q+3).x);
+        let y$q = vec4<f32>(w$(4*q).y, w$(4*q+1).y, w$(4*q+2).y, w$(4*q+3).y);
+        let z$q = vec4<f32>(w$(4*q).z, w$(4*q+1).z, w$(4*q+2).z, w$(4*q+3).z);
+        let w_$q = vec4<f32>(w$(4*q).w, w$(4*q+1).w, w$(4*q+2).w, w$(4*q+3).w);
+#end
+#for i in 0..ROWS
         let s$i = subgroupBroadcast(own$(i/8), $(i%8)u);
-        c$i = c$i + s$i.x * x + s$i.y * y + s$i.z * z + s$i.w * w;
+#for q in 0..QUADS
+        c$(32*q+i) = c$(32*q+i) + s$i.x * x$q + s$i.y * y$q + s$i.z * z$q + s$i.w * w_$q;
+#end
 #end
     }
-#for i in 0..32
-    store(row + $(i)u, column, start.z, c$i);
+#for q in 0..QUADS
+#for i in 0..ROWS
+    store(row + $(i)u, column + $(8*q)u, start.z, c$(32*q+i));
+#end
 #end
 }
 
@@ -58,56 +66,75 @@ fn nt(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) l
 @compute @workgroup_size(8)
 fn nn(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = batch_start(tile.z);
-    let row = 32u * tile.y;
-    let column = 8u * tile.x + lane;
-#for g in 0..4
+    let row = ROWS * tile.y;
+    let column = 8u * QUADS * tile.x + lane;
+#for g in 0..ROWS/8
     let a$g = start.x + min(row + lane + $(8*g)u, params.m - 1u) * params.rows.x;
 #end
-    let b = start.y + min(column, vectors(params.n) - 1u);
-#for i in 0..32
-    var c$i = vec4<f32>();
+#for q in 0..QUADS
+    let b$q = start.y + min(column + $(8*q)u, vectors(params.n) - 1u);
+#for i in 0..ROWS
+    var c$(32*q+i) = vec4<f32>();
+#end
 #end
     for (var k = 0u; k < vectors(params.k); k++) {
-#for g in 0..4
+#for g in 0..ROWS/8
         let own$g = a[a$g + k];
 #end
-        let x = weight4(b + min(4u * k, params.k - 1u) * params.rows.y);
-        let y = weight4(b + min(4u * k + 1u, params.k - 1u) * params.rows.y);
-        let z = weight4(b + min(4u * k + 2u, params.k - 1u) * params.rows.y);
-        let w = weight4(b + min(4u * k + 3u, params.k - 1u) * params.rows.y);
-#for i in 0..32
+#for j in 0..4
+        let r$j = min(4u * k + $(j)u, params.k - 1u) * params.rows.y;
+#end
+#for q in 0..QUADS
+        let x$q = weight4(b$q + r0);
+        let y$q = weight4(b$q + r1);
+        let z$q = weight4(b$q + r2);
+        let w_$q = weight4(b$q + r3);
+#end
+#for i in 0..ROWS
         let s$i = subgroupBroadcast(own$(i/8), $(i%8)u);
-        c$i = c$i + s$i.x * x + s$i.y * y + s$i.z * z + s$i.w * w;
+#for q in 0..QUADS
+        c$(32*q+i) = c$(32*q+i) + s$i.x * x$q + s$i.y * y$q + s$i.z * z$q + s$i.w * w_$q;
+#end
 #end
     }
-#for i in 0..32
-    store(row + $(i)u, column, start.z, c$i);
+#for q in 0..QUADS
+#for i in 0..ROWS
+    store(row + $(i)u, column + $(8*q)u, start.z, c$(32*q+i));
+#end
 #end
 }
 
-// C = Aᵀ · B: the eight lanes load the tile's 32 rows of one k.
+// C = Aᵀ · B: the lanes load the tile's ROWS rows of one k, four each.
 @compute @workgroup_size(8)
 fn tn(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = batch_start(tile.z);
-    let row = 32u * tile.y;
-    let column = 8u * tile.x + lane;
-    let a0 = start.x + min(8u * tile.y + lane, vectors(params.m) - 1u);
-    let b = start.y + min(column, vectors(params.n) - 1u);
-#for i in 0..32
-    var c$i = vec4<f32>();
+    let row = ROWS * tile.y;
+    let column = 8u * QUADS * tile.x + lane;
+    let a0 = start.x + min(row / 4u + lane, vectors(params.m) - 1u);
+#for q in 0..QUADS
+    let b$q = start.y + min(column + $(8*q)u, vectors(params.n) - 1u);
+#for i in 0..ROWS
+    var c$(32*q+i) = vec4<f32>();
+#end
 #end
     for (var k = 0u; k < params.k; k++) {
         let own = a[a0 + k * params.rows.x];
-        let x = weight4(b + k * params.rows.y);
-#for g in 0..8
+#for q in 0..QUADS
+        let x$q = weight4(b$q + k * params.rows.y);
+#end
+#for g in 0..ROWS/4
         let s$g = subgroupBroadcast(own, $(g)u);
-        c$(4*g) = c$(4*g) + s$g.x * x;
-        c$(4*g+1) = c$(4*g+1) + s$g.y * x;
-        c$(4*g+2) = c$(4*g+2) + s$g.z * x;
-        c$(4*g+3) = c$(4*g+3) + s$g.w * x;
+#for q in 0..QUADS
+        c$(32*q+4*g) = c$(32*q+4*g) + s$g.x * x$q;
+        c$(32*q+4*g+1) = c$(32*q+4*g+1) + s$g.y * x$q;
+        c$(32*q+4*g+2) = c$(32*q+4*g+2) + s$g.z * x$q;
+        c$(32*q+4*g+3) = c$(32*q+4*g+3) + s$g.w * x$q;
+#end
 #end
     }
-#for i in 0..32
-    store(row + $(i)u, column, start.z, c$i);
+#for q in 0..QUADS
+#for i in 0..ROWS
+    store(row + $(i)u, column + $(8*q)u, start.z, c$(32*q+i));
+#end
 #end
 }

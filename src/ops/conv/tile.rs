@@ -5,7 +5,7 @@ use crate::{
     tape::DType,
 };
 
-use super::super::bands::flat_workgroups;
+use super::super::{bands::flat_workgroups, gemm::weight_import};
 
 /// Workgroups that one dimension of a dispatch may have.
 const MAX_WORKGROUPS: usize = 65_535;
@@ -19,8 +19,8 @@ pub enum Tile {
     Flat,
     /// 16·rows pixels × 64 channels.
     Registers { rows: u32 },
-    /// A subgroup of eight lanes: 8·sets pixels × 32 channels.
-    Broadcast { sets: u32 },
+    /// A subgroup of eight lanes: 8·sets pixels × 32·quads channels.
+    Broadcast { sets: u32, quads: u32 },
 }
 
 impl Tile {
@@ -29,7 +29,7 @@ impl Tile {
         match variant {
             Variant::Naive => Self::Flat,
             Variant::Portable => Self::registers(pixels, channels),
-            Variant::CpuDriver => Self::broadcast(pixels),
+            Variant::CpuDriver => Self::broadcast(pixels, channels),
         }
     }
 
@@ -39,10 +39,10 @@ impl Tile {
         Self::Registers { rows: [8, 4].into_iter().find(enough).unwrap_or(2) }
     }
 
-    /// Three sets are a tenth faster than two, unless the last tile is mostly empty.
-    fn broadcast(pixels: usize) -> Self {
-        let three = 9 * pixels.next_multiple_of(24) <= 10 * pixels.next_multiple_of(16);
-        Self::Broadcast { sets: if three { 3 } else { 2 } }
+    /// Large tiles load least for each product, unless the last one is mostly empty.
+    fn broadcast(pixels: usize, channels: usize) -> Self {
+        let fits = |size: usize, tile: usize| 10 * size.next_multiple_of(tile) <= 11 * size.next_multiple_of(tile / 2);
+        Self::Broadcast { sets: if fits(pixels, 32) { 4 } else { 2 }, quads: if fits(channels, 64) { 2 } else { 1 } }
     }
 
     fn count(self, pixels: usize, channels: usize) -> usize {
@@ -55,7 +55,7 @@ impl Tile {
         match self {
             Self::Flat => MAX_WORKGROUPS * MAX_WORKGROUPS / channels,
             Self::Registers { rows } => MAX_WORKGROUPS * 16 * rows as usize,
-            Self::Broadcast { sets } => MAX_WORKGROUPS * 8 * sets as usize,
+            Self::Broadcast { sets, .. } => MAX_WORKGROUPS * 8 * sets as usize,
         }
     }
 
@@ -66,7 +66,7 @@ impl Tile {
         match self {
             Self::Flat => flat_workgroups(pixels * channels / 4),
             Self::Registers { rows } => tiles(16 * rows as usize, 64),
-            Self::Broadcast { sets } => tiles(8 * sets as usize, 32),
+            Self::Broadcast { sets, quads } => tiles(8 * sets as usize, 32 * quads as usize),
         }
     }
 
@@ -78,18 +78,12 @@ impl Tile {
         let kernel = match self {
             Self::Flat => KernelSpec::new("conv_naive.wgsl", "naive", &bindings),
             Self::Registers { rows } => KernelSpec::new("conv_tiled.wgsl", "tiled", &bindings).constant("ROWS", rows),
-            Self::Broadcast { sets } => KernelSpec::new("conv_cpu.wgsl", "broadcast", &bindings).constant("SETS", sets),
+            Self::Broadcast { sets, quads } => {
+                let kernel = KernelSpec::new("conv_cpu.wgsl", "broadcast", &bindings);
+                kernel.constant("SETS", sets).constant("QUADS", quads)
+            }
         };
         let bias = if bias { "shared/bias_f32.wgsl" } else { "shared/bias_none.wgsl" };
         kernel.constant("TRANSPOSED", u32::from(transposed)).import(weight_import(weight)).import(bias)
-    }
-}
-
-fn weight_import(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "shared/weight_f32.wgsl",
-        DType::F16 => "shared/weight_f16.wgsl",
-        DType::BF16 => "shared/weight_bf16.wgsl",
-        DType::U32 => panic!("conv3x3: weights are F32, F16 or BF16"),
     }
 }

@@ -111,9 +111,20 @@ pub(super) fn launch(lowering: &mut Lowering<'_>, gemm: &Gemm) {
         Variant::Naive => launch_rows(lowering, gemm, KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR), [16, 64]),
         Variant::Portable => launch_tiled(lowering, gemm),
         Variant::CpuDriver => {
-            launch_rows(lowering, gemm, KernelSpec::new("gemm_cpu.wgsl", entry, &READS_FOUR), [32, 32])
+            let (rows, quads) = broadcast_tile(gemm);
+            let kernel = KernelSpec::new("gemm_cpu.wgsl", entry, &READS_FOUR)
+                .constant("ROWS", rows as u32)
+                .constant("QUADS", quads as u32);
+            launch_rows(lowering, gemm, kernel, [rows, 32 * quads]);
         }
     }
+}
+
+/// Rows of the CPU driver's tile, and quads of columns per lane: large tiles load least for each product, unless the
+/// last one is mostly empty.
+fn broadcast_tile(gemm: &Gemm) -> (usize, usize) {
+    let fits = |size: usize, tile: usize| 10 * size.next_multiple_of(tile) <= 11 * size.next_multiple_of(tile / 2);
+    (if fits(gemm.m, 32) { 32 } else { 16 }, if fits(gemm.n, 64) { 2 } else { 1 })
 }
 
 /// A kernel whose workgroups each compute `tile` rows and columns over all of k.
