@@ -12,11 +12,14 @@ use lora_wgpu::{
 /// A tensor that a row reads: its shape and storage type.
 pub type Operand = (Vec<usize>, DType);
 
+/// Records a row's computation on its operands and gives the result.
+pub type Record = dyn Fn(&mut Tape, &[Value]) -> Value;
+
 /// One computation to time.
 pub struct Row {
     pub name: String,
     pub operands: Vec<Operand>,
-    pub record: Box<dyn Fn(&mut Tape, &[Value]) -> Value>,
+    pub record: Box<Record>,
     /// Largest relative L2 distance from the naive variant that is accepted.
     pub tolerance: f64,
 }

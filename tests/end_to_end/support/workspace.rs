@@ -35,7 +35,7 @@ impl Workspace {
         fs::create_dir(workspace.data()).expect("a new folder");
         for index in 0..PICTURES {
             workspace.add_picture(index);
-            workspace.write(&format!("data/p{index}.txt"), &format!("silk pattern, motif {index}"));
+            workspace.write(&format!("data/p{index}.txt"), format!("silk pattern, motif {index}"));
         }
         workspace
     }
@@ -71,7 +71,7 @@ impl Workspace {
         let picture = RgbImage::from_fn(96 + 8 * index, 96, |x, y| {
             let (dx, dy) = (f64::from(x) - 40.0, f64::from(y) - 12.0 * f64::from(index));
             let ring = ((dx * dx + dy * dy).sqrt() / 6.0).sin() > 0.0;
-            let stripe = (x + index * y) / 12 % 2 == 0;
+            let stripe = ((x + index * y) / 12).is_multiple_of(2);
             Rgb([if ring { 220 } else { 60 }, if stripe { 200 } else { 30 * index as u8 }, 40 * index as u8])
         });
         picture.save(self.data().join(format!("p{index}.png"))).expect("a small picture");
