@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod case;
+pub mod counter;
 pub mod encode;
 pub mod lora;
 pub mod lr_schedule;

@@ -3,7 +3,6 @@
 use std::{collections::HashMap, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use indicatif::ProgressBar;
 
 use crate::{
     config::TrainConfig,
@@ -19,8 +18,8 @@ use crate::{
 };
 
 use super::{
+    counter::Counter,
     encode::{LatentEncoder, TextEncoder},
-    progress::counter,
 };
 
 /// Prompts encoded at once.
@@ -89,7 +88,7 @@ fn encode_captions(
     let batch = captions.len().min(TEXT_BATCH);
     let encoder = TextEncoder::new(gpu, &checkpoint.text_encoder, batch)?;
     let length = encoder.tokens();
-    let bar = counter("captions", captions.len());
+    let mut counter = Counter::new("captions encoded", captions.len());
     let mut contexts = Vec::with_capacity(captions.len());
     for chunk in captions.chunks(batch) {
         let mut ids = Vec::with_capacity(batch * length);
@@ -100,9 +99,9 @@ fn encode_captions(
         let states = encoder.encode(gpu, &ids)?;
         let context = if config.clip_skip == 2 { states.skip2 } else { states.last };
         contexts.extend(context.chunks_exact(length * encoder.width()).take(chunk.len()).map(<[f32]>::to_vec));
-        bar.inc(chunk.len() as u64);
+        counter.add(chunk.len());
     }
-    bar.finish_and_clear();
+    counter.finish();
     for (caption, context) in captions.iter().zip(&contexts) {
         ensure!(all_finite(context), "the text encoder gives values that are not finite for the caption {caption:?}");
     }
@@ -118,7 +117,7 @@ fn encode_pictures(
 ) -> Result<Vec<Vec<f32>>> {
     let size = (config.resolution.width as usize, config.resolution.height as usize);
     let model = if config.cache_latents_to_disk { fingerprint(&checkpoint.vae) } else { String::new() };
-    let bar = counter("pictures", examples.len());
+    let mut counter = Counter::new("pictures encoded", examples.len());
     let mut encoder = None;
     let mut latents = Vec::with_capacity(examples.len());
     for example in examples {
@@ -137,17 +136,11 @@ fn encode_pictures(
             }
         };
         latents.push(encoded);
-        bar.inc(1);
+        counter.add(1);
     }
-    finish(&bar, cache);
+    cache.take_notes().iter().for_each(|note| counter.line(&format!("note: {note}")));
+    counter.finish();
     Ok(latents)
-}
-
-fn finish(bar: &ProgressBar, cache: &mut LatentCache) {
-    for note in cache.take_notes() {
-        bar.suspend(|| eprintln!("note: {note}"));
-    }
-    bar.finish_and_clear();
 }
 
 /// The mean of a picture's latents, scaled.

@@ -8,14 +8,7 @@ use std::{
 };
 
 /// Time between two plain lines.
-const LINE_INTERVAL: Duration = Duration::from_secs(30);
-
-/// A bar that counts `total` items of a preparation, hidden where stderr is no terminal.
-pub fn counter(items: &'static str, total: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>10} {pos}/{len} {wide_bar}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total as u64).with_style(style).with_message(items)
-}
+pub(super) const LINE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Shows how far a run has come.
 pub struct Progress {

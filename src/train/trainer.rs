@@ -25,12 +25,13 @@ use crate::{
 
 use super::{
     batches::{BatchPlan, SampleRules},
+    counter::Counter,
     lora::{Lora, is_target},
     lr_schedule::LrSchedule,
     metrics::{Metrics, StepRecord},
     output::{Output, RunLength, SavedFiles, save_config},
     prepare::{PreparedData, check_writable},
-    progress::{Progress, counter},
+    progress::Progress,
     step::{Batch, StepOptions, StepPlans, StepPrograms, StepShape, UpdateSettings},
     tensorboard::run_folder,
 };
@@ -256,13 +257,14 @@ fn say_plan(built: &Built<'_>, lora: &Lora, plans: &StepPlans, say: &mut dyn FnM
 }
 
 fn upload_unet(gpu: &Gpu, built: &Built<'_>) -> Result<()> {
-    let bar = counter("MB U-Net", (built.bytes() >> 20) as usize);
+    let megabytes = |bytes: u64| (bytes / 1_000_000) as usize;
+    let mut counter = Counter::new("MB of the U-Net loaded", megabytes(built.bytes()));
     let mut uploaded = 0;
     let result = upload(gpu, &built.uploads, |bytes| {
+        counter.add(megabytes(uploaded + bytes) - megabytes(uploaded));
         uploaded += bytes;
-        bar.set_position(uploaded >> 20);
     });
-    bar.finish_and_clear();
+    counter.finish();
     result
 }
 
