@@ -10,6 +10,8 @@ pub mod metrics;
 pub mod output;
 pub mod prepare;
 pub mod progress;
+mod run_loop;
+mod setup;
 pub mod step;
 pub mod tensorboard;
 pub mod trainer;

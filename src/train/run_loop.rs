@@ -1,0 +1,208 @@
+//! The loop of a run: epochs, steps, probes, saved files.
+
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    config::{LogWith, TrainConfig},
+    data::{dataset::Example, split::Split},
+    diffusion::NoiseSchedule,
+    gpu::Gpu,
+};
+
+use super::{
+    batches::{BatchPlan, SampleRules},
+    lora::Lora,
+    lr_schedule::LrSchedule,
+    metrics::{Metrics, StepRecord},
+    output::{Output, RunLength, SavedFiles},
+    prepare::PreparedData,
+    progress::Progress,
+    setup::prediction,
+    step::{Batch, StepPrograms, UpdateSettings},
+    tensorboard::run_folder,
+};
+
+/// A run whose programs are compiled.
+pub(super) struct Run<'a> {
+    gpu: &'a Gpu,
+    config: &'a TrainConfig,
+    lora: &'a Lora,
+    programs: &'a StepPrograms,
+    data: &'a PreparedData,
+    rules: SampleRules,
+    batches: BatchPlan,
+    probes: Vec<Batch>,
+    /// Whether the probes are held out from training.
+    held_out: bool,
+    schedule: LrSchedule,
+    metrics: Metrics,
+    progress: Progress,
+    pub length: RunLength,
+    pub started: Instant,
+}
+
+impl<'a> Run<'a> {
+    #[expect(clippy::too_many_arguments, reason = "each is a different thing that the run reads")]
+    pub fn new(
+        gpu: &'a Gpu,
+        config: &'a TrainConfig,
+        lora: &'a Lora,
+        programs: &'a StepPrograms,
+        data: &'a PreparedData,
+        examples: &[Example],
+        split: &Split,
+        resolved_yaml: &str,
+    ) -> Result<Self> {
+        let rules = SampleRules {
+            schedule: NoiseSchedule::stable_diffusion(),
+            prediction: prediction(config),
+            min_snr_gamma: config.min_snr_gamma,
+            seed: config.seed,
+            batch_size: config.batch_size as usize,
+        };
+        let trained = split.train.iter().map(|&index| (index, examples[index].repeats));
+        let accumulation = config.gradient_accumulation_steps as usize;
+        let batches = BatchPlan::new(trained, rules.batch_size, accumulation, config.seed);
+        let held_out = !split.validation.is_empty();
+        let probes = rules.probes(data, if held_out { &split.validation } else { &split.probes });
+        let (length, schedule) = run_length(config, &batches);
+        let logs = run_folder(&config.logging_dir, &config.log_prefix, SystemTime::now());
+        let logs = (config.log_with == LogWith::TensorBoard).then_some(logs);
+        let lines = config.output_dir.join(format!("{}.metrics.jsonl", config.output_name));
+        let mut metrics = Metrics::create(&lines, logs.as_deref(), batches.updates_per_epoch() as u32)?;
+        metrics.text("config", &format!("```yaml\n{resolved_yaml}\n```"))?;
+        let progress = Progress::new(length.steps, length.epochs, 0);
+        let started = Instant::now();
+        Ok(Self {
+            gpu,
+            config,
+            lora,
+            programs,
+            data,
+            rules,
+            batches,
+            probes,
+            held_out,
+            schedule,
+            metrics,
+            progress,
+            length,
+            started,
+        })
+    }
+
+    /// Trains to the end. Gives the final files, and the probe loss before and after.
+    pub fn train(&mut self, output: &mut Output) -> Result<(SavedFiles, (f64, f64))> {
+        let first_probe = self.probe(0)?;
+        let mut last_probe = first_probe;
+        let mut step = 0;
+        for epoch in 1..=self.length.epochs {
+            for update in self.batches.epoch(epoch) {
+                if step == self.length.steps {
+                    break;
+                }
+                step += 1;
+                let micro_batches = self.rules.update(self.data, step, &update);
+                let images = update.iter().map(Vec::len).sum::<usize>() as u32;
+                self.step(epoch, step, &micro_batches, images)?;
+            }
+            self.metrics.epoch(epoch, step)?;
+            last_probe = self.probe(step)?;
+            let last = epoch == self.length.epochs;
+            if !last && epoch.is_multiple_of(self.config.save_every_n_epochs) {
+                let files = output.save_epoch(&self.lora.read(self.gpu)?, epoch, step)?;
+                self.progress.line(&format!("epoch {epoch}: saved {}", files.kohya.display()));
+            }
+        }
+        let files = output.save_final(&self.lora.read(self.gpu)?, self.length.epochs, step)?;
+        Ok((files, (first_probe, last_probe)))
+    }
+
+    fn step(&mut self, epoch: u32, step: u32, micro_batches: &[Batch], images: u32) -> Result<()> {
+        let start = Instant::now();
+        let settings = UpdateSettings {
+            adamw: self.config.optimizer,
+            learning_rate: self.schedule.rate(step - 1),
+            max_grad_norm: self.config.max_grad_norm,
+            step,
+        };
+        let mut losses = Vec::with_capacity(micro_batches.len());
+        for batch in micro_batches {
+            self.programs.run(self.gpu, batch)?;
+            losses.push(self.programs.loss(self.gpu));
+        }
+        let update = self.programs.update(self.gpu, &settings).wait(self.gpu)?;
+        let mut loss = 0.0;
+        for part in losses {
+            loss += f64::from(bytemuck::pod_collect_to_vec::<u8, f32>(&part.wait(self.gpu)?)[0]);
+        }
+        if !update.finite || !loss.is_finite() {
+            return self.stop_at_non_finite(step, loss, micro_batches);
+        }
+        if self.programs.accumulates() {
+            self.lora.clear_accumulated(self.gpu);
+        }
+        let record = StepRecord {
+            step,
+            epoch,
+            loss,
+            lr: settings.learning_rate,
+            grad_norm: update.grad_norm,
+            seconds: start.elapsed().as_secs_f64(),
+            images,
+        };
+        let average = self.metrics.step(&record)?;
+        self.progress.step(&record, average);
+        Ok(())
+    }
+
+    /// Names the first tensor of the step that is not finite. The optimizer has not touched the LoRA.
+    fn stop_at_non_finite(&self, step: u32, loss: f64, micro_batches: &[Batch]) -> Result<()> {
+        let advice = match step {
+            0 => "the base model or `network_weights` is damaged",
+            _ => "a lower `learning_rate` usually helps",
+        };
+        for batch in micro_batches {
+            if let Some(tensor) = self.programs.first_non_finite(self.gpu, batch)? {
+                bail!(
+                    "step {step}: `{tensor}` holds a value that is not finite (loss {loss}). Nothing was updated, and \
+                     no file was written for this step; {advice}"
+                );
+            }
+        }
+        bail!("step {step}: the gradients are not finite (loss {loss}); nothing was updated; {advice}")
+    }
+
+    fn probe(&mut self, step: u32) -> Result<f64> {
+        let mut loss = 0.0;
+        for batch in &self.probes {
+            loss += self.programs.probe(self.gpu, batch)?;
+        }
+        if !loss.is_finite() {
+            self.stop_at_non_finite(step, loss, &self.probes)?;
+        }
+        let name = if self.held_out { "validation" } else { "probe" };
+        match self.held_out {
+            true => self.metrics.validation(step, loss)?,
+            false => self.metrics.probe(step, loss)?,
+        }
+        self.progress.line(&format!("{name} loss after {step} steps: {loss:.5}"));
+        Ok(loss)
+    }
+}
+
+/// Epochs, steps and the learning-rate schedule; `max_train_steps` wins over `epochs`.
+fn run_length(config: &TrainConfig, batches: &BatchPlan) -> (RunLength, LrSchedule) {
+    let per_epoch = batches.updates_per_epoch() as u32;
+    let steps = config.max_train_steps.unwrap_or(config.epochs * per_epoch);
+    let schedule = LrSchedule::new(config, steps);
+    let length = RunLength {
+        epochs: steps.div_ceil(per_epoch),
+        steps,
+        batches_per_epoch: batches.batches_per_epoch(),
+        warmup_steps: schedule.warmup_steps(),
+    };
+    (length, schedule)
+}

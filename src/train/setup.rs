@@ -1,0 +1,195 @@
+//! What a run needs before its first step: data, split, checkpoint, LoRA and plan, checked as early as possible.
+
+use anyhow::{Context, Result};
+
+use crate::{
+    config::{GradientCheckpointing, PredictionType, TrainConfig},
+    data::{
+        dataset::{Dataset, DatasetOptions, Example},
+        sheet::DataSheet,
+        split::Split,
+        tokenizer::ClipTokenizer,
+    },
+    diffusion::Prediction,
+    gpu::Gpu,
+    models::{ClipText, ClipTextConfig, VaeConfig, VaeEncoder},
+    nn::{Builder, Built, Module, upload},
+    tape::Checkpointing,
+    weights::{
+        Checkpoint,
+        lora::{self, LoraModule, ModuleRef, Part},
+    },
+};
+
+use super::{
+    counter::Counter,
+    lora::{Lora, is_target},
+    step::{StepOptions, StepPlans, StepShape},
+};
+
+/// Lists and checks the training set, and says what is in it.
+pub(super) fn open_dataset(
+    config: &TrainConfig,
+    tokenizer: &ClipTokenizer,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Vec<Example>, DataSheet)> {
+    let dataset = Dataset::open(
+        &DatasetOptions {
+            train_data_dir: config.train_data_dir.clone(),
+            metadata_path: config.metadata_path.clone(),
+            caption_extension: config.caption_extension.clone(),
+            allow_missing_captions: config.allow_missing_captions,
+            num_repeats: config.num_repeats as usize,
+        },
+        tokenizer,
+    )?;
+    dataset.notes.iter().for_each(|note| say(&format!("note: {note}")));
+    dataset.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let size = (config.resolution.width as usize, config.resolution.height as usize);
+    let sheet = DataSheet::new(&dataset.examples, size)?;
+    say(&sheet.to_string());
+    Ok((dataset.examples, sheet))
+}
+
+/// Sets pictures apart for validation, and says which.
+pub(super) fn choose_split(config: &TrainConfig, examples: &[Example], say: &mut dyn FnMut(&str)) -> Result<Split> {
+    let name = |example: &Example| example.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names: Vec<String> = examples.iter().map(name).collect();
+    let split = Split::choose(&names, config.validation_split.map(|share| share as f32), config.seed)?;
+    if !split.validation.is_empty() {
+        let held_out: Vec<&str> = split.validation.iter().map(|&index| names[index].as_str()).collect();
+        say(&format!("held out for validation, never trained on: {}", held_out.join(", ")));
+    }
+    Ok(split)
+}
+
+/// Says what is odd about the checkpoint.
+pub(super) fn warn_about_checkpoint(config: &TrainConfig, checkpoint: &Checkpoint, say: &mut dyn FnMut(&str)) {
+    checkpoint.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let ours = match config.prediction_type {
+        PredictionType::Epsilon => "epsilon",
+        PredictionType::VPrediction => "v_prediction",
+    };
+    if let Some(theirs) = checkpoint.prediction_type().filter(|theirs| *theirs != ours) {
+        say(&format!(
+            "warning: the base model predicts {theirs}, but the configuration says {ours}; set prediction_type"
+        ));
+    }
+}
+
+/// Builds the encoders without uploading them, so that whatever they lack is said before anything is computed.
+pub(super) fn check_encoders(checkpoint: &Checkpoint) -> Result<()> {
+    let builder = Builder::new(&checkpoint.text_encoder);
+    ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
+    builder.finish("text encoder")?;
+    let builder = Builder::new(&checkpoint.vae);
+    VaeEncoder::new(&builder, VaeConfig::of(&checkpoint.vae)?);
+    builder.finish("VAE")?;
+    Ok(())
+}
+
+/// The LoRA that the configuration asks for, on the modules it targets.
+pub(super) fn new_lora(gpu: &Gpu, config: &TrainConfig, modules: &[Module]) -> Lora {
+    let targets = modules.iter().filter(|module| is_target(config.lora_target, &module.path)).cloned().collect();
+    let accumulate = config.gradient_accumulation_steps > 1;
+    Lora::new(targets, config.lora_rank as usize, config.lora_alpha as f32, gpu.caps().max_binding, accumulate)
+}
+
+/// Reads `network_weights`; all modules of the base model count as known, so that a text encoder's part is recognized.
+pub(super) fn read_initial(
+    path: &std::path::Path,
+    checkpoint: &Checkpoint,
+    unet_modules: &[Module],
+    say: &mut dyn FnMut(&str),
+) -> Result<Vec<LoraModule>> {
+    let builder = Builder::new(&checkpoint.text_encoder);
+    ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
+    let text_modules = builder.finish("text encoder")?.modules;
+    let known = |part: Part, modules: &[Module]| -> Vec<ModuleRef> {
+        let of = |module: &Module| ModuleRef {
+            part,
+            path: module.path.clone(),
+            conv: module.conv,
+            in_features: module.in_features,
+            out_features: module.out_features,
+        };
+        modules.iter().map(of).collect()
+    };
+    let all = [known(Part::Unet, unet_modules), known(Part::TextEncoder, &text_modules)].concat();
+    let contents = lora::read(path, &all).context("network_weights")?;
+    contents.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let (unet, text): (Vec<_>, Vec<_>) = contents.modules.into_iter().partition(|module| module.part == Part::Unet);
+    if !text.is_empty() {
+        say(&format!(
+            "warning: network_weights: {} text encoder modules are left out: only the U-Net is trained",
+            text.len()
+        ));
+    }
+    Ok(unet)
+}
+
+/// Sizes of a training step.
+pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
+    StepShape {
+        batch: config.batch_size as usize,
+        height: config.resolution.height as usize / 8,
+        width: config.resolution.width as usize / 8,
+        tokens,
+    }
+}
+
+/// What a training step records.
+pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
+    StepOptions {
+        prediction: prediction(config),
+        checkpointing: match config.gradient_checkpointing {
+            GradientCheckpointing::On => Checkpointing::Blocks,
+            GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
+        },
+        accumulate: config.gradient_accumulation_steps > 1,
+        observed: Vec::new(),
+    }
+}
+
+/// The training target, in the noise schedule's terms.
+pub(super) fn prediction(config: &TrainConfig) -> Prediction {
+    match config.prediction_type {
+        PredictionType::Epsilon => Prediction::Epsilon,
+        PredictionType::VPrediction => Prediction::VPrediction,
+    }
+}
+
+/// Says how large the LoRA is and what memory the run takes.
+pub(super) fn say_plan(built: &Built<'_>, lora: &Lora, plans: &StepPlans, say: &mut dyn FnMut(&str)) {
+    let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
+    let state: u64 = lora.shards.iter().map(|shard| shard.bytes()).sum();
+    let (weights, activations) = (built.bytes(), plans.bytes());
+    say(&format!(
+        "LoRA: {} modules, {} parameters, rank {}, alpha {} (strength alpha/rank = {})",
+        lora.module_count(),
+        lora.parameter_count(),
+        lora.rank,
+        lora.alpha,
+        lora.alpha / lora.rank as f32,
+    ));
+    say(&format!(
+        "memory plan: {:.2} GB = U-Net weights {:.2} + LoRA and optimizer {:.2} + activations and scratch {:.2}",
+        gigabytes(weights + state + activations),
+        gigabytes(weights),
+        gigabytes(state),
+        gigabytes(activations),
+    ));
+}
+
+/// Uploads the U-Net, counting megabytes.
+pub(super) fn upload_unet(gpu: &Gpu, built: &Built<'_>) -> Result<()> {
+    let megabytes = |bytes: u64| (bytes / 1_000_000) as usize;
+    let mut counter = Counter::new("MB of the U-Net loaded", megabytes(built.bytes()));
+    let mut uploaded = 0;
+    let result = upload(gpu, &built.uploads, |bytes| {
+        counter.add(megabytes(uploaded + bytes) - megabytes(uploaded));
+        uploaded += bytes;
+    });
+    counter.finish();
+    result
+}
