@@ -45,6 +45,9 @@ pub fn train(args: &TrainArgs, out: &mut dyn Write) -> Result<Outcome> {
     let say = &mut |line: &str| eprintln!("{line}");
     loaded.notes.iter().for_each(|note| say(&format!("note: {note}")));
     loaded.config.summary().iter().for_each(|line| say(line));
+    if !args.plan {
+        say(&format!("\nthe whole configuration, as it is stored beside the LoRA:\n{}", loaded.yaml));
+    }
     let gpu = device::open(&GpuOptions { device: loaded.config.device.clone(), ..Default::default() }, say)?;
     let options = RunOptions { resolved_yaml: &loaded.yaml, plan_only: args.plan };
     match run(&gpu, &loaded.config, &options, say)? {
