@@ -12,7 +12,7 @@ const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// Every op on its own tape, in the shapes and types that choose between its kernels.
 pub fn tapes() -> Vec<Tape> {
-    let ops: [fn(&mut Tape); 19] = [
+    let ops: [fn(&mut Tape); 20] = [
         accumulate,
         activations,
         adamw,
@@ -22,6 +22,7 @@ pub fn tapes() -> Vec<Tape> {
         combine,
         concat,
         conv3x3,
+        crop,
         geglu,
         grad_norm,
         group_norm,
@@ -180,6 +181,12 @@ fn lora_linear(tape: &mut Tape) {
 fn scale(tape: &mut Tape) {
     let x = input(tape, &[2, 8]);
     let out = ops::scale(tape, x, 0.5);
+    keep(tape, out, &[x]);
+}
+
+fn crop(tape: &mut Tape) {
+    let x = input(tape, &[1, 4, 6, 8]);
+    let out = ops::crop(tape, x, 3, 5);
     keep(tape, out, &[x]);
 }
 

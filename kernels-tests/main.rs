@@ -10,6 +10,7 @@ mod catalogue;
 mod combine;
 mod concat;
 mod conv;
+mod crop;
 mod grad_norm;
 mod group_norm;
 mod layer_norm;

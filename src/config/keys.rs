@@ -271,17 +271,17 @@ fn extension(value: &Value) -> Result<String> {
     Ok(if text.starts_with('.') { text } else { format!(".{text}") })
 }
 
-/// The VAE shrinks pictures eightfold, the U-Net latents eightfold again.
-const COARSEST_CELL: u32 = 64;
+/// Pixels that the VAE makes one latent of, along each side.
+const LATENT_CELL: u32 = 8;
 
 fn resolution(value: &Value) -> Result<Resolution> {
     let (width, height) = value::pair(value)?;
     for side in [width, height] {
-        if side % COARSEST_CELL != 0 {
-            let below = (side / COARSEST_CELL * COARSEST_CELL).max(COARSEST_CELL);
-            let above = below.max(side).next_multiple_of(COARSEST_CELL);
+        if side % LATENT_CELL != 0 {
+            let below = (side / LATENT_CELL * LATENT_CELL).max(LATENT_CELL);
+            let above = below.max(side).next_multiple_of(LATENT_CELL);
             bail!(
-                "{side} is not divisible by {COARSEST_CELL}, the pixels of the U-Net's coarsest cell; the nearest sizes are {below} and {above}"
+                "{side} is not divisible by {LATENT_CELL}, the pixels of one latent; the nearest sizes are {below} and {above}"
             );
         }
     }

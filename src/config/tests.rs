@@ -173,7 +173,7 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
         ("lora_rank: many", "found the text \"many\""),
         ("learning_rate: -1e-4", "above 0"),
         ("learning_rate: [1]", "found a list"),
-        ("resolution: 500", "the nearest sizes are 448 and 512"),
+        ("resolution: 500", "the nearest sizes are 496 and 504"),
         ("resolution: big", "\"width,height\""),
         ("optimizer_args: {betas: [0.9, 1.0]}", "`betas`: expected a number from 0 to below 1, found 1"),
         ("optimizer_args: [\"momentum=0.9\"]", "unknown argument `momentum`"),

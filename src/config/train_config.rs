@@ -76,7 +76,7 @@ pub enum PredictionType {
     VPrediction,
 }
 
-/// Size in pixels that pictures are resized and cropped to; both sides are multiples of 64.
+/// Size in pixels that pictures are resized and cropped to; both sides are multiples of 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolution {
     pub width: u32,

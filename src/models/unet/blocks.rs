@@ -172,7 +172,13 @@ impl UpBlock {
             });
         }
         if let Some(upsampler) = &self.upsampler {
-            let larger = tape.scope(&self.path, |tape| ops::upsample_nearest(tape, hidden));
+            // A level with an odd side was rounded up on the way down: the way up takes the skip's size.
+            let skip = *skips.last().expect("the finer levels' skips are still there");
+            let (height, width) = (tape.shape(skip)[1], tape.shape(skip)[2]);
+            let larger = tape.scope(&self.path, |tape| {
+                let doubled = ops::upsample_nearest(tape, hidden);
+                ops::crop(tape, doubled, height, width)
+            });
             hidden = upsampler.forward(tape, larger);
             tape.observe(&format!("{}.upsamplers.0", self.path), hidden);
         }

@@ -55,7 +55,7 @@ impl UNet {
     /// * `timestep`: sinusoidal embedding (B, C₀), see [`ops::timestep_embedding`]
     /// * `context`: text embeddings (B, M, D)
     ///
-    /// Gives (B, H, W, 4). H and W are multiples of 8.
+    /// Gives (B, H, W, 4), for any H and W.
     pub fn forward(
         &self,
         tape: &mut Tape,

@@ -35,7 +35,7 @@ fn a_rank_of_zero() {
 
 #[test]
 fn a_resolution_off_the_grid() {
-    refused_line("resolution: 500", &["`resolution`", "not divisible by 64", "448 and 512"]);
+    refused_line("resolution: 500", &["`resolution`", "not divisible by 8", "496 and 504"]);
 }
 
 #[test]
