@@ -22,7 +22,7 @@ const fn case(x: [usize; 4], c_out: usize, geometry: ConvGeometry, dtype: DType)
 
 /// Single pixels, primes, one more and one less than a tile's pixels and channels, several images, and pictures large
 /// enough for the larger tiles.
-const CASES: [Case; 14] = [
+const CASES: [Case; 17] = [
     case([1, 1, 1, 4], 4, ConvGeometry::Same, DType::F32),
     case([1, 1, 17, 8], 36, ConvGeometry::Same, DType::F16),
     case([2, 5, 7, 12], 20, ConvGeometry::Same, DType::BF16),
@@ -31,6 +31,9 @@ const CASES: [Case; 14] = [
     case([3, 16, 16, 4], 132, ConvGeometry::Same, DType::F32),
     case([1, 90, 97, 4], 64, ConvGeometry::Same, DType::F32),
     case([1, 128, 129, 4], 64, ConvGeometry::Same, DType::F16),
+    case([1, 7, 9, 24], 72, ConvGeometry::Same, DType::F16),
+    case([2, 5, 4, 40], 64, ConvGeometry::Same, DType::BF16),
+    case([1, 16, 17, 128], 64, ConvGeometry::Same, DType::F32),
     case([1, 1, 1, 4], 8, ConvGeometry::Down, DType::F32),
     case([2, 7, 10, 20], 36, ConvGeometry::Down, DType::F16),
     case([1, 12, 9, 36], 24, ConvGeometry::Down, DType::F32),

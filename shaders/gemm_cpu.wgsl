@@ -1,8 +1,8 @@
 // C = scale · op(A) · op(B) + bias (+ C) for software drivers with subgroups of exactly eight lanes.
 //
 // op(A): (M, K), op(B): (K, N), C: (M, N), for every batch. Rows are strided; see shared/gemm.wgsl.
-// A workgroup is one subgroup and computes ROWS × 32·QUADS results: each lane holds ROWS rows of QUADS times four
-// columns. A lane loads what no other lane loads, and values of A are shared by broadcasts from constant lanes: on these
+// A workgroup is one subgroup and computes ROWS × 32·QUADS results: each lane holds ROWS rows of QUADS adjacent
+// vectors. A lane loads what no other lane loads, and values of A are shared by broadcasts from constant lanes: on these
 // drivers a load costs one memory access per lane, and workgroup memory costs the same.
 // Edges: loads are clamped to the last row or vector, stores are guarded. Where K is no multiple of 4, nt and nn want
 // the columns of A from K up to the next multiple to be zero.
@@ -12,8 +12,8 @@
 #import shared/gemm_store.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // nt, nn: (M, K/4); tn: (K, M/4)
-@group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // nt: (N, K/4); nn, tn: (K, N/4)
+@group(0) @binding(1) var<storage, read> source: array<SourceVec>; // A; nt, nn: (M, K); tn: (K, M)
+@group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // B; nt: (N, K); nn, tn: (K, N)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // (M, N/4)
@@ -23,42 +23,30 @@
 fn nt(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = batch_start(tile.z);
     let row = ROWS * tile.y;
-    let column = 8u * QUADS * tile.x + lane;
+    let column = QUADS * (8u * tile.x + lane);
 #for g in 0..ROWS/8
     let a$g = start.x + min(row + lane + $(8*g)u, params.m - 1u) * params.rows.x;
 #end
-#for q in 0..QUADS
-#for j in 0..4
-    let b$(4*q+j) = start.y + min(4u * (column + $(8*q)u) + $(j)u, params.n - 1u) * params.rows.y;
+#for j in 0..4*QUADS
+    let b$j = start.y + min(4u * column + $(j)u, params.n - 1u) * params.rows.y;
 #end
-#for i in 0..ROWS
-    var c$(32*q+i) = vec4<f32>();
+#for i in 0..ROWS*QUADS
+    var sum$i = vec4<f32>();
 #end
-#end
-    for (var k = 0u; k < vectors(params.k); k++) {
+    for (var k = 0u; k < vectors(params.k); k += 2u) {
+        let next = k + 1u < vectors(params.k);
 #for g in 0..ROWS/8
-        let own$g = a[a$g + k];
+        let own$g = source8(a$g + k, next);
 #end
-#for q in 0..QUADS
-#for j in 0..4
-        let w$(4*q+j) = weight4(b$(4*q+j) + k);
+        let blocks = blocks_along_k(array<Eight, 4 * QUADS>(
+#for j in 0..4*QUADS
+            weight8(b$j + k, next),
 #end
-        let x$q = vec4<f32>(w$(4*q).x, w$(4*q+1).x, w$(4*q+2).x, w$(4*q+3).x);
-        let y$q = vec4<f32>(w$(4*q).y, w$(4*q+1).y, w$(4*q+2).y, w$(4*q+3).y);
-        let z$q = vec4<f32>(w$(4*q).z, w$(4*q+1).z, w$(4*q+2).z, w$(4*q+3).z);
-        let w_$q = vec4<f32>(w$(4*q).w, w$(4*q+1).w, w$(4*q+2).w, w$(4*q+3).w);
-#end
-#for i in 0..ROWS
-        let s$i = subgroupBroadcast(own$(i/8), $(i%8)u);
-#for q in 0..QUADS
-        c$(32*q+i) = c$(32*q+i) + s$i.x * x$q + s$i.y * y$q + s$i.z * z$q + s$i.w * w_$q;
-#end
-#end
+        ));
+#include shared/broadcast_rows.wgsl
     }
-#for q in 0..QUADS
-#for i in 0..ROWS
-    store(row + $(i)u, column + $(8*q)u, start.z, c$(32*q+i));
-#end
+#for i in 0..ROWS*QUADS
+    store(row + $(i/QUADS)u, column + $(i%QUADS)u, start.z, sum$i);
 #end
 }
 
@@ -67,74 +55,65 @@ fn nt(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) l
 fn nn(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = batch_start(tile.z);
     let row = ROWS * tile.y;
-    let column = 8u * QUADS * tile.x + lane;
+    let column = QUADS * (8u * tile.x + lane);
+    let b = start.y + min(column, vectors(params.n) - QUADS);
 #for g in 0..ROWS/8
     let a$g = start.x + min(row + lane + $(8*g)u, params.m - 1u) * params.rows.x;
 #end
-#for q in 0..QUADS
-    let b$q = start.y + min(column + $(8*q)u, vectors(params.n) - 1u);
-#for i in 0..ROWS
-    var c$(32*q+i) = vec4<f32>();
+#for i in 0..ROWS*QUADS
+    var sum$i = vec4<f32>();
 #end
-#end
-    for (var k = 0u; k < vectors(params.k); k++) {
+    for (var k = 0u; k < vectors(params.k); k += 2u) {
+        let next = k + 1u < vectors(params.k);
 #for g in 0..ROWS/8
-        let own$g = a[a$g + k];
+        let own$g = source8(a$g + k, next);
 #end
-#for j in 0..4
-        let r$j = min(4u * k + $(j)u, params.k - 1u) * params.rows.y;
+        let blocks = blocks_along_n(array<array<vec4<f32>, QUADS>, 8>(
+#for p in 0..8
+            columns(b + min(4u * k + $(p)u, params.k - 1u) * params.rows.y),
 #end
-#for q in 0..QUADS
-        let x$q = weight4(b$q + r0);
-        let y$q = weight4(b$q + r1);
-        let z$q = weight4(b$q + r2);
-        let w_$q = weight4(b$q + r3);
-#end
-#for i in 0..ROWS
-        let s$i = subgroupBroadcast(own$(i/8), $(i%8)u);
-#for q in 0..QUADS
-        c$(32*q+i) = c$(32*q+i) + s$i.x * x$q + s$i.y * y$q + s$i.z * z$q + s$i.w * w_$q;
-#end
-#end
+        ));
+#include shared/broadcast_rows.wgsl
     }
-#for q in 0..QUADS
-#for i in 0..ROWS
-    store(row + $(i)u, column + $(8*q)u, start.z, c$(32*q+i));
-#end
+#for i in 0..ROWS*QUADS
+    store(row + $(i/QUADS)u, column + $(i%QUADS)u, start.z, sum$i);
 #end
 }
 
-// C = Aᵀ · B: the lanes load the tile's ROWS rows of one k, four each.
+// C = Aᵀ · B: a lane loads eight of the tile's rows of one k.
 @compute @workgroup_size(8)
 fn tn(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let start = batch_start(tile.z);
     let row = ROWS * tile.y;
-    let column = 8u * QUADS * tile.x + lane;
-    let a0 = start.x + min(row / 4u + lane, vectors(params.m) - 1u);
-#for q in 0..QUADS
-    let b$q = start.y + min(column + $(8*q)u, vectors(params.n) - 1u);
-#for i in 0..ROWS
-    var c$(32*q+i) = vec4<f32>();
+    let column = QUADS * (8u * tile.x + lane);
+    let own_row = min(row / 4u + 2u * lane, (vectors(params.m) - 1u) / 2u * 2u);
+    let next = own_row + 1u < vectors(params.m);
+    let a = start.x + own_row;
+    let b = start.y + min(column, vectors(params.n) - QUADS);
+#for i in 0..ROWS*QUADS
+    var sum$i = vec4<f32>();
 #end
-#end
-    for (var k = 0u; k < params.k; k++) {
-        let own = a[a0 + k * params.rows.x];
-#for q in 0..QUADS
-        let x$q = weight4(b$q + k * params.rows.y);
+    for (var k = 0u; k < params.k; k += 4u) {
+#for p in 0..4
+        let k$p = min(k + $(p)u, params.k - 1u);
+        let own$p = source8(a + k$p * params.rows.x, next);
+        // Beyond the last k zero is added.
+        let once$p = f32(k + $(p)u < params.k);
+        let row$p = columns(b + k$p * params.rows.y);
 #end
 #for g in 0..ROWS/4
-        let s$g = subgroupBroadcast(own, $(g)u);
+#for p in 0..4
+        let s$(4*g+p) = once$p * subgroupBroadcast(own$p[$(g%2)], $(g/2)u);
+#end
+#for e in 0..4
 #for q in 0..QUADS
-        c$(32*q+4*g) = c$(32*q+4*g) + s$g.x * x$q;
-        c$(32*q+4*g+1) = c$(32*q+4*g+1) + s$g.y * x$q;
-        c$(32*q+4*g+2) = c$(32*q+4*g+2) + s$g.z * x$q;
-        c$(32*q+4*g+3) = c$(32*q+4*g+3) + s$g.w * x$q;
+        sum$(4*QUADS*g+QUADS*e+q) += s$(4*g)[$e] * row0[$q] + s$(4*g+1)[$e] * row1[$q]
+            + s$(4*g+2)[$e] * row2[$q] + s$(4*g+3)[$e] * row3[$q];
+#end
 #end
 #end
     }
-#for q in 0..QUADS
-#for i in 0..ROWS
-    store(row + $(i)u, column + $(8*q)u, start.z, c$(32*q+i));
-#end
+#for i in 0..ROWS*QUADS
+    store(row + $(i/QUADS)u, column + $(i%QUADS)u, start.z, sum$i);
 #end
 }

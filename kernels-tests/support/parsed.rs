@@ -17,23 +17,24 @@ const ALWAYS_THERE: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
 pub struct Parsed {
     label: String,
     entry: &'static str,
-    subgroups: bool,
+    on_cpu: bool,
     module: Module,
     info: ModuleInfo,
 }
 
 impl Parsed {
-    /// Parses and validates, with no feature but subgroup operations where `subgroups` allows them.
-    pub fn new(spec: &KernelSpec, subgroups: bool) -> Self {
+    /// Parses and validates, with no feature but those of the CPU drivers' kernels where it is one `on_cpu`: subgroup
+    /// operations and 64-bit words.
+    pub fn new(spec: &KernelSpec, on_cpu: bool) -> Self {
         let (label, source) = (spec.label(), spec.source());
         let module = naga::front::wgsl::parse_str(&source)
             .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&source)));
         let mut features = ALWAYS_THERE;
-        features.set(Capabilities::SUBGROUP, subgroups);
+        features.set(Capabilities::SUBGROUP | Capabilities::SHADER_INT64, on_cpu);
         let info = Validator::new(ValidationFlags::all(), features)
             .validate(&module)
             .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&source)));
-        Self { label, entry: spec.entry, subgroups, module, info }
+        Self { label, entry: spec.entry, on_cpu, module, info }
     }
 
     /// Names of all entry points of the file.
@@ -112,7 +113,7 @@ impl Parsed {
 
     /// Shader model 5.1, the oldest that DX12 takes; subgroup operations came with 6.0.
     pub fn to_hlsl(&self) {
-        let shader_model = if self.subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+        let shader_model = if self.on_cpu { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
         let options = hlsl::Options { shader_model, ..Default::default() };
         let pipeline = hlsl::PipelineOptions { entry_point: self.pipeline_entry() };
         let mut text = String::new();

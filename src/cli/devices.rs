@@ -60,6 +60,7 @@ struct Report {
     max_buffer_bytes: u64,
     max_workgroup_memory_bytes: u32,
     shader_f16: bool,
+    shader_int64: bool,
     timestamps: bool,
     /// Least and most lanes of a subgroup; absent where the device has no subgroup operations.
     subgroup_sizes: Option<(u32, u32)>,
@@ -86,6 +87,7 @@ impl Report {
             max_buffer_bytes: caps.max_buffer,
             max_workgroup_memory_bytes: caps.max_workgroup_memory,
             shader_f16: caps.shader_f16,
+            shader_int64: caps.shader_int64,
             timestamps: caps.timestamps,
             subgroup_sizes: (caps.subgroup != (0, 0)).then_some(caps.subgroup),
             kernels,
@@ -97,6 +99,9 @@ impl Report {
         let mut features = Vec::new();
         if self.shader_f16 {
             features.push("f16".to_owned());
+        }
+        if self.shader_int64 {
+            features.push("64-bit integers".to_owned());
         }
         match self.subgroup_sizes {
             Some((least, most)) if least == most => features.push(format!("subgroups of {least}")),

@@ -55,6 +55,7 @@ pub struct Caps {
     pub variant: Variant,
     /// Lanes per subgroup as (least, most); (0, 0) where subgroup operations are missing.
     pub subgroup: (u32, u32),
+    pub shader_int64: bool,
     pub shader_f16: bool,
     pub timestamps: bool,
     /// Largest storage binding in bytes.
@@ -68,8 +69,9 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// Whether the [`Variant::CpuDriver`] kernels are defined on this device: their tiles spell out eight lanes.
+    /// Whether the [`Variant::CpuDriver`] kernels are defined on this device: their tiles spell out eight lanes, and
+    /// they load 64-bit words.
     pub fn allows_cpu_driver_kernels(&self) -> bool {
-        self.kind == DeviceKind::Cpu && self.subgroup == (8, 8)
+        self.kind == DeviceKind::Cpu && self.subgroup == (8, 8) && self.shader_int64
     }
 }

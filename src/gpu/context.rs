@@ -140,7 +140,10 @@ fn wanted_features_and_limits(adapter: &wgpu::Adapter, default_limits: bool) -> 
     if default_limits {
         return (wgpu::Features::empty(), wgpu::Limits::defaults());
     }
-    let useful = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+    let useful = wgpu::Features::SUBGROUP
+        | wgpu::Features::SHADER_INT64
+        | wgpu::Features::SHADER_F16
+        | wgpu::Features::TIMESTAMP_QUERY;
     (adapter.features() & useful, adapter.limits())
 }
 
@@ -151,6 +154,7 @@ pub(super) fn caps_of(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: 
         kind: kind_of(info.device_type),
         variant: Variant::Portable,
         subgroup: if subgroups { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
+        shader_int64: features.contains(wgpu::Features::SHADER_INT64),
         shader_f16: features.contains(wgpu::Features::SHADER_F16),
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         max_binding: limits.max_storage_buffer_binding_size,

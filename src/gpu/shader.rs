@@ -1,6 +1,7 @@
-//! WGSL sources and the two directives that our files use.
+//! WGSL sources and the three directives that our files use.
 //!
-//! * `#import shared/tile.wgsl` includes a file once.
+//! * `#import shared/tile.wgsl` includes a file once: declarations.
+//! * `#include shared/rows.wgsl` includes a file at this place, each time: statements inside of functions.
 //! * `#for i in 0..N` … `#end` repeats lines, for tiles that must be unrolled into registers. Bounds are integers or
 //!   names of the kernel's constants. Inside, `$i` stands for the index and `$(4*i+j)` for integer arithmetic over
 //!   indices and constants. Loops nest.
@@ -32,9 +33,9 @@ pub fn expand(file: &str, imports: &[&str], constants: &[(&str, u32)]) -> String
         names: constants.iter().map(|(name, value)| ((*name).to_owned(), i64::from(*value))).collect(),
     };
     for import in imports {
-        expander.file(import);
+        expander.import(import);
     }
-    expander.file(file);
+    expander.import(file);
     expander.out
 }
 
@@ -45,10 +46,13 @@ struct Expander {
 }
 
 impl Expander {
-    fn file(&mut self, name: &str) {
-        if !self.imported.insert(name.to_owned()) {
-            return;
+    fn import(&mut self, name: &str) {
+        if self.imported.insert(name.to_owned()) {
+            self.include(name);
         }
+    }
+
+    fn include(&mut self, name: &str) {
         let source = SOURCES.iter().find(|(file, _)| *file == name);
         let (_, text) = source.unwrap_or_else(|| panic!("no shader file `{name}`"));
         let lines: Vec<&str> = text.lines().collect();
@@ -60,7 +64,9 @@ impl Expander {
         while at < lines.len() {
             let line = lines[at].trim_start();
             if let Some(import) = line.strip_prefix("#import ") {
-                self.file(import.trim());
+                self.import(import.trim());
+            } else if let Some(included) = line.strip_prefix("#include ") {
+                self.include(included.trim());
             } else if let Some(header) = line.strip_prefix("#for ") {
                 let body = &lines[at + 1..];
                 let length = loop_length(body).unwrap_or_else(|| panic!("{file}: `#for {header}` without `#end`"));

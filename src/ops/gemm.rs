@@ -39,6 +39,12 @@ impl Operand {
         Self { arg: value.into(), row_stride: columns, batch_stride: [0, 0] }
     }
 
+    /// Whether rows of `columns` elements can be read eight at a time.
+    fn is_wide(&self, columns: usize) -> bool {
+        let strides = [self.row_stride, self.batch_stride[0], self.batch_stride[1], columns.next_multiple_of(4)];
+        strides.iter().all(|stride| stride.is_multiple_of(8))
+    }
+
     /// Some rows of a single matrix with rows of `columns` elements.
     fn rows(&self, rows: &Range<usize>, columns: usize, element_bytes: usize) -> Self {
         let base = self.arg.range.as_ref().map_or(0, |range| range.start);

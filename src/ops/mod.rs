@@ -9,6 +9,7 @@ mod add;
 mod add_channels;
 mod attention;
 mod bands;
+mod broadcast;
 mod chunks;
 mod combine;
 mod concat;

@@ -83,7 +83,8 @@ impl Gather {
     /// Appends the launches that fill the phase's pixels.
     pub fn launch(&self, lowering: &mut Lowering<'_>) {
         let pixels = self.images * self.grid_rows() * self.grid_columns();
-        let tile = Tile::choose(lowering.caps().variant, pixels, self.result.channels);
+        let k = self.taps() * self.source.channels;
+        let tile = Tile::choose(lowering.caps().variant, pixels, self.result.channels, k);
         let max_pixels = tile.max_pixels(self.result.channels).min(MAX_FLOPS / self.flops_per_pixel());
         for band in self.bands(lowering.caps().max_binding as usize, max_pixels) {
             self.launch_band(lowering, &tile, &band);
@@ -137,7 +138,8 @@ impl Gather {
         };
         let mut args = vec![source, self.weight.into(), result];
         args.extend(self.bias.map(Arg::from));
-        let kernel = tile.kernel(lowering.dtype(self.weight), self.transposed, self.bias.is_some());
+        let channels = [self.source.channels, self.result.channels];
+        let kernel = tile.kernel(lowering.dtype(self.weight), channels, self.transposed, self.bias.is_some());
         let cost = self.cost(lowering, band.images.len() * source_rows.len(), pixels);
         lowering.launch(kernel, args, &params, tile.workgroups(pixels, self.result.channels), cost);
     }

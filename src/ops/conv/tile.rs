@@ -5,7 +5,7 @@ use crate::{
     tape::DType,
 };
 
-use super::super::{bands::flat_workgroups, gemm::weight_import};
+use super::super::{bands::flat_workgroups, broadcast::BroadcastTile, gemm::weight_import};
 
 /// Workgroups that one dimension of a dispatch may have.
 const MAX_WORKGROUPS: usize = 65_535;
@@ -19,17 +19,17 @@ pub enum Tile {
     Flat,
     /// 16·rows pixels × 64 channels.
     Registers { rows: u32 },
-    /// A subgroup of eight lanes: 8·sets pixels × 32·quads channels.
-    Broadcast { sets: u32, quads: u32 },
+    /// A subgroup of eight lanes.
+    Broadcast(BroadcastTile),
 }
 
 impl Tile {
-    /// The tile for `pixels` × `channels` results.
-    pub fn choose(variant: Variant, pixels: usize, channels: usize) -> Self {
+    /// The tile for `pixels` × `channels` results, each a sum of `k` products.
+    pub fn choose(variant: Variant, pixels: usize, channels: usize, k: usize) -> Self {
         match variant {
             Variant::Naive => Self::Flat,
             Variant::Portable => Self::registers(pixels, channels),
-            Variant::CpuDriver => Self::broadcast(pixels, channels),
+            Variant::CpuDriver => Self::Broadcast(BroadcastTile::choose(pixels, channels, k)),
         }
     }
 
@@ -37,12 +37,6 @@ impl Tile {
     fn registers(pixels: usize, channels: usize) -> Self {
         let enough = |rows: &u32| Self::Registers { rows: *rows }.count(pixels, channels) >= WANTED_WORKGROUPS;
         Self::Registers { rows: [8, 4].into_iter().find(enough).unwrap_or(2) }
-    }
-
-    /// Large tiles load least for each product, unless the last one is mostly empty.
-    fn broadcast(pixels: usize, channels: usize) -> Self {
-        let fits = |size: usize, tile: usize| 10 * size.next_multiple_of(tile) <= 11 * size.next_multiple_of(tile / 2);
-        Self::Broadcast { sets: if fits(pixels, 32) { 4 } else { 2 }, quads: if fits(channels, 64) { 2 } else { 1 } }
     }
 
     fn count(self, pixels: usize, channels: usize) -> usize {
@@ -55,7 +49,7 @@ impl Tile {
         match self {
             Self::Flat => MAX_WORKGROUPS * MAX_WORKGROUPS / channels,
             Self::Registers { rows } => MAX_WORKGROUPS * 16 * rows as usize,
-            Self::Broadcast { sets, .. } => MAX_WORKGROUPS * 8 * sets as usize,
+            Self::Broadcast(tile) => MAX_WORKGROUPS * tile.rows(),
         }
     }
 
@@ -66,24 +60,29 @@ impl Tile {
         match self {
             Self::Flat => flat_workgroups(pixels * channels / 4),
             Self::Registers { rows } => tiles(16 * rows as usize, 64),
-            Self::Broadcast { sets, quads } => tiles(8 * sets as usize, 32 * quads as usize),
+            Self::Broadcast(tile) => tiles(tile.rows(), tile.columns()),
         }
     }
 
-    pub fn kernel(self, weight: DType, transposed: bool, bias: bool) -> KernelSpec {
+    /// The kernel for `[K, N]` channels.
+    pub fn kernel(self, weight: DType, [k, n]: [usize; 2], transposed: bool, bias: bool) -> KernelSpec {
         let mut bindings = vec![Access::Read, Access::Read, Access::Write];
         if bias {
             bindings.push(Access::Read);
         }
+        let kernel = |file, entry| KernelSpec::new(file, entry, &bindings);
         let kernel = match self {
-            Self::Flat => KernelSpec::new("conv_naive.wgsl", "naive", &bindings),
-            Self::Registers { rows } => KernelSpec::new("conv_tiled.wgsl", "tiled", &bindings).constant("ROWS", rows),
-            Self::Broadcast { sets, quads } => {
-                let kernel = KernelSpec::new("conv_cpu.wgsl", "broadcast", &bindings);
-                kernel.constant("SETS", sets).constant("QUADS", quads)
+            Self::Flat => kernel("conv_naive.wgsl", "naive").import(weight_import(weight)),
+            Self::Registers { rows } => {
+                kernel("conv_tiled.wgsl", "tiled").constant("ROWS", rows).import(weight_import(weight))
+            }
+            Self::Broadcast(tile) => {
+                let wide_weight =
+                    if transposed { k.is_multiple_of(8) } else { n.is_multiple_of(8) && tile.has_pairs() };
+                tile.kernel(kernel("conv_cpu.wgsl", "broadcast"), k.is_multiple_of(8), weight, wide_weight)
             }
         };
         let bias = if bias { "shared/bias_f32.wgsl" } else { "shared/bias_none.wgsl" };
-        kernel.constant("TRANSPOSED", u32::from(transposed)).import(weight_import(weight)).import(bias)
+        kernel.constant("TRANSPOSED", u32::from(transposed)).import(bias)
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     tape::{Arg, Lowering, Value},
 };
 
-use super::{Gemm, Layout, Operand, weight_import};
+use super::{super::broadcast::BroadcastTile, Gemm, Layout, Operand, weight_import};
 
 const READS_FOUR: [Access; 5] = [Access::Read, Access::Read, Access::Read, Access::Read, Access::Write];
 
@@ -108,34 +108,33 @@ pub(super) fn launch(lowering: &mut Lowering<'_>, gemm: &Gemm) {
         Layout::TN => "tn",
     };
     match lowering.caps().variant {
-        Variant::Naive => launch_rows(lowering, gemm, KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR), [16, 64]),
-        Variant::Portable => launch_tiled(lowering, gemm),
-        Variant::CpuDriver => {
-            let (rows, quads) = broadcast_tile(gemm);
-            let kernel = KernelSpec::new("gemm_cpu.wgsl", entry, &READS_FOUR)
-                .constant("ROWS", rows as u32)
-                .constant("QUADS", quads as u32);
-            launch_rows(lowering, gemm, kernel, [rows, 32 * quads]);
+        Variant::Naive => {
+            let kernel = KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR).import(gemm.weight_import(lowering));
+            launch_multiply(lowering, gemm, kernel, [16, 64], Slices::whole(gemm.k));
         }
+        Variant::Portable => launch_tiled(lowering, gemm),
+        Variant::CpuDriver => launch_broadcast(lowering, gemm, KernelSpec::new("gemm_cpu.wgsl", entry, &READS_FOUR)),
     }
 }
 
-/// Rows of the CPU driver's tile, and quads of columns per lane: large tiles load least for each product, unless the
-/// last one is mostly empty.
-fn broadcast_tile(gemm: &Gemm) -> (usize, usize) {
-    let fits = |size: usize, tile: usize| 10 * size.next_multiple_of(tile) <= 11 * size.next_multiple_of(tile / 2);
-    (if fits(gemm.m, 32) { 32 } else { 16 }, if fits(gemm.n, 64) { 2 } else { 1 })
-}
-
-/// A kernel whose workgroups each compute `tile` rows and columns over all of k.
-fn launch_rows(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec, tile: [usize; 2]) {
-    launch_multiply(lowering, gemm, kernel, tile, Slices::whole(gemm.k));
+fn launch_broadcast(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec) {
+    let tile = BroadcastTile::choose(gemm.m, gemm.n, gemm.k);
+    let (a_row, b_row) = match gemm.layout {
+        Layout::NT => (gemm.k, gemm.k),
+        Layout::NN => (gemm.k, gemm.n),
+        Layout::TN => (gemm.m, gemm.n),
+    };
+    let wide_b = gemm.b.is_wide(b_row) && (gemm.layout == Layout::NT || tile.has_pairs());
+    let b_dtype = lowering.dtype(gemm.b.arg.value);
+    let kernel = tile.kernel(kernel, gemm.a.is_wide(a_row), b_dtype, wide_b);
+    launch_multiply(lowering, gemm, kernel, [tile.rows(), tile.columns()], Slices::whole(gemm.k));
 }
 
 fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     let tile = Tile::choose(gemm.m, gemm.n, gemm.batch[0] * gemm.batch[1]);
     let slices = Slices::choose(gemm, tile);
     let kernel = KernelSpec::new("gemm_tiled.wgsl", "multiply", &READS_FOUR)
+        .import(gemm.weight_import(lowering))
         .constant("LANES_M", tile.lanes_m)
         .constant("LANES_N", tile.lanes_n)
         .constant("ROWS4", tile.rows4)
@@ -155,7 +154,6 @@ fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
 }
 
 fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec, tile: [usize; 2], slices: Slices) {
-    let b_dtype = lowering.dtype(gemm.b.arg.value);
     let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|operand| operand.arg.clone());
     let args = vec![a, b, gemm.or_a(gemm.bias), gemm.or_a(gemm.scale), c];
     let workgroups = [
@@ -163,8 +161,8 @@ fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec,
         gemm.m.div_ceil(tile[0]) as u32,
         (gemm.batch[0] * gemm.batch[1] * slices.count) as u32,
     ];
-    let cost = gemm.cost(b_dtype.bytes());
-    lowering.launch(kernel.import(weight_import(b_dtype)), args, &gemm.params(slices), workgroups, cost);
+    let cost = gemm.cost(lowering.dtype(gemm.b.arg.value).bytes());
+    lowering.launch(kernel, args, &gemm.params(slices), workgroups, cost);
 }
 
 fn launch_reduce(lowering: &mut Lowering<'_>, gemm: &Gemm, partial: Value, slices: Slices) {
@@ -183,6 +181,10 @@ impl Gemm {
     /// What is bound for an optional operand: where it is absent, something that is bound for reading anyhow.
     fn or_a(&self, value: Option<Value>) -> Arg {
         value.map_or_else(|| self.a.arg.clone(), Arg::from)
+    }
+
+    fn weight_import(&self, lowering: &Lowering<'_>) -> &'static str {
+        weight_import(lowering.dtype(self.b.arg.value))
     }
 
     fn params(&self, slices: Slices) -> Params {

@@ -58,6 +58,13 @@ impl Case {
         self.sizes()[operand][0] * self.strides[operand] * self.batch[0] * self.batch[1]
     }
 
+    /// Single matrices, whose rows follow each other.
+    fn matrices(layout: Layout, [m, n, k]: [usize; 3], epilogue: Epilogue) -> Self {
+        let mut case = Self { layout, m, n, k, strides: [0; 3], batch: [1, 1], epilogue, limit: None };
+        case.strides = case.sizes().map(|[_, columns]| columns.next_multiple_of(4));
+        case
+    }
+
     /// Index of an element of op(A), op(B) or C.
     fn index(&self, operand: usize, batch: [usize; 2], row: usize, column: usize) -> usize {
         let [outer, inner] = self.batch_stride(operand);
@@ -192,15 +199,33 @@ const LAYOUTS: [Layout; 3] = [Layout::NT, Layout::NN, Layout::TN];
 
 #[test]
 fn awkward_sizes_match_plain_loops() {
-    // Edges of every tile; long sums, which are cut into slices; N and K that want padding.
-    let sizes = [[1, 4, 4], [31, 36, 7], [65, 68, 31], [7, 132, 300], [130, 77, 18], [131, 12, 275], [65, 68, 700]];
+    // Edges of every tile; long sums, which are cut into slices; N and K that want padding; rows of eights.
+    let sizes = [
+        [1, 4, 4],
+        [31, 36, 7],
+        [65, 68, 31],
+        [7, 132, 300],
+        [130, 77, 18],
+        [131, 12, 275],
+        [65, 68, 700],
+        [32, 40, 72],
+        [24, 120, 46],
+    ];
     for gpu in devices() {
-        for (layout, [m, n, k]) in LAYOUTS.into_iter().flat_map(|layout| sizes.map(|size| (layout, size))) {
+        for (layout, size) in LAYOUTS.into_iter().flat_map(|layout| sizes.map(|size| (layout, size))) {
             for epilogue in [Epilogue::Plain, Epilogue::ScaleAndBias, Epilogue::Accumulate] {
-                let mut case = Case { layout, m, n, k, strides: [0; 3], batch: [1, 1], epilogue, limit: None };
-                case.strides = case.sizes().map(|[_, columns]| columns.next_multiple_of(4));
-                case.check(&gpu);
+                Case::matrices(layout, size, epilogue).check(&gpu);
             }
+        }
+    }
+}
+
+#[test]
+fn products_that_take_the_largest_tile_match_plain_loops() {
+    let sizes = [[248, 248, 280], [250, 244, 277]];
+    for gpu in devices().iter().filter(|gpu| gpu.caps().variant == Variant::CpuDriver) {
+        for (layout, size) in LAYOUTS.into_iter().flat_map(|layout| sizes.map(|size| (layout, size))) {
+            Case::matrices(layout, size, Epilogue::Plain).check(gpu);
         }
     }
 }

@@ -1,0 +1,10 @@
+// Eight values of `source` in two loads: any row.
+
+#import shared/eights.wgsl
+
+alias SourceVec = vec4<f32>;
+
+// Vectors `at` and `at` + 1, of which the second is zero unless there is a `next` one in the row.
+fn source8(at: u32, next: bool) -> Eight {
+    return Eight(source[at], select(vec4<f32>(), source[at + u32(next)], next));
+}
