@@ -263,6 +263,21 @@ pub(super) const SETTINGS: &[Key] = &[
     setting("log_prefix", &[],
         |d, v| { d.config.log_prefix = value::text(v)?; Ok(()) },
         |c| print::text(&c.log_prefix)),
+    setting("metadata_author", &[],
+        |d, v| { d.config.provenance.author = value::optional_text(v)?; Ok(()) },
+        |c| print::optional(&c.provenance.author, |text| print::text(text))),
+    setting("metadata_license", &[],
+        |d, v| { d.config.provenance.license = value::optional_text(v)?; Ok(()) },
+        |c| print::optional(&c.provenance.license, |text| print::text(text))),
+    setting("metadata_description", &[],
+        |d, v| { d.config.provenance.description = value::optional_text(v)?; Ok(()) },
+        |c| print::optional(&c.provenance.description, |text| print::text(text))),
+    setting("metadata_tags", &[],
+        |d, v| { d.config.provenance.tags = value::words(v)?; Ok(()) },
+        |c| print::text(&c.provenance.tags.join(", "))),
+    setting("trigger_phrase", &[],
+        |d, v| { d.config.provenance.trigger_phrase = value::optional_text(v)?; Ok(()) },
+        |c| print::optional(&c.provenance.trigger_phrase, |text| print::text(text))),
 ];
 
 /// An extension with its dot: one without would match no file.

@@ -20,6 +20,6 @@ mod value;
 
 pub use load::{Loaded, load};
 pub use train_config::{
-    AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, POLYNOMIAL_END_RATE, PredictionType, Resolution,
-    SavePrecision, TrainConfig, Warmup,
+    AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, POLYNOMIAL_END_RATE, PredictionType, Provenance,
+    Resolution, SavePrecision, TrainConfig, Warmup,
 };

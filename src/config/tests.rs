@@ -100,6 +100,11 @@ save_precision: bf16
 logging_dir: h
 log_with: none
 log_prefix: run_
+metadata_author: The heirs
+metadata_license: CC BY 4.0
+metadata_description: 'Two: threads'
+metadata_tags: [silk, peony]
+trigger_phrase: suzhou embroidery
 ";
 
 #[test]
@@ -155,6 +160,13 @@ fn every_key_reaches_its_field() {
         logging_dir: "h".into(),
         log_with: LogWith::None,
         log_prefix: "run_".into(),
+        provenance: Provenance {
+            author: Some("The heirs".into()),
+            license: Some("CC BY 4.0".into()),
+            description: Some("Two: threads".into()),
+            tags: vec!["silk".into(), "peony".into()],
+            trigger_phrase: Some("suzhou embroidery".into()),
+        },
     };
     assert_eq!(config, expected);
 }
@@ -194,7 +206,7 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
             "`network_train_unet_only (here train_text_encoder)`: true is not implemented",
         ),
         ("lora_target: [attn1]", "not implemented yet"),
-        ("trigger_phrase: flower", "not implemented yet"),
+        ("caption_prefix: flower", "not implemented yet"),
         ("seed: -1", "a whole number from 0"),
     ] {
         let error = error(line);

@@ -67,6 +67,18 @@ pub struct TrainConfig {
     pub log_with: LogWith,
     /// Put before the time stamp in the name of a run's log folder.
     pub log_prefix: String,
+    pub provenance: Provenance,
+}
+
+/// What the written LoRA files say about whose they are and how to use them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    pub author: Option<String>,
+    pub license: Option<String>,
+    pub description: Option<String>,
+    pub tags: Vec<String>,
+    /// Words that belong into a prompt; WebUIs add them with the LoRA.
+    pub trigger_phrase: Option<String>,
 }
 
 /// What the U-Net predicts.
@@ -191,6 +203,7 @@ impl TrainConfig {
             logging_dir: PathBuf::from("./logs"),
             log_with: LogWith::TensorBoard,
             log_prefix: String::new(),
+            provenance: Provenance::default(),
         }
     }
 }

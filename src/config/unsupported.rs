@@ -113,11 +113,6 @@ pub(super) const UNSUPPORTED: &[Key] = &[
     unsupported("sample_every_n_steps", &[], ZERO, NO_PREVIEWS),
     unsupported("sample_sampler", &[], &[Accepted::Text("euler_a")], NO_PREVIEWS),
     unsupported("sample_at_first", &[], OFF, NO_PREVIEWS),
-    unsupported("metadata_author", &[], EMPTY, ""),
-    unsupported("metadata_license", &[], EMPTY, ""),
-    unsupported("metadata_description", &[], EMPTY, ""),
-    unsupported("metadata_tags", &[], EMPTY, ""),
-    unsupported("trigger_phrase", &[], EMPTY, ""),
 ];
 
 #[cfg(test)]

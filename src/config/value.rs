@@ -30,6 +30,20 @@ pub(super) fn non_empty_text(value: &Value) -> Result<String> {
     Ok(text)
 }
 
+/// Text, of which blank stands for none.
+pub(super) fn optional_text(value: &Value) -> Result<Option<String>> {
+    text(value).map(|text| Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// A list of texts, or one text that separates them by commas.
+pub(super) fn words(value: &Value) -> Result<Vec<String>> {
+    let words = match value {
+        Value::Sequence(list) => list.iter().map(text).collect::<Result<Vec<_>>>()?,
+        _ => text(value)?.split(',').map(str::to_owned).collect(),
+    };
+    Ok(words.iter().map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect())
+}
+
 pub(super) fn path(value: &Value) -> Result<PathBuf> {
     non_empty_text(value).map(PathBuf::from)
 }
@@ -179,6 +193,15 @@ mod tests {
         for text in ["[512]", "[1, 2, 3]", "512x512", "-512", "true"] {
             assert!(pair(&yaml(text)).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn words_in_a_list_or_between_commas() {
+        for text in ["\"silk, peony\"", "[silk, peony]", "\" silk,,peony , \""] {
+            assert_eq!(words(&yaml(text)).unwrap(), ["silk", "peony"], "{text}");
+        }
+        assert!(words(&yaml("{silk: 1}")).is_err());
+        assert_eq!(optional_text(&yaml("\" \"")).unwrap(), None);
     }
 
     #[test]

@@ -140,6 +140,11 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         mixed_precision: "no".to_owned(),
         v_prediction: config.prediction_type == config::PredictionType::VPrediction,
         clip_skip: config.clip_skip as usize,
+        author: config.provenance.author.clone(),
+        description: config.provenance.description.clone(),
+        license: config.provenance.license.clone(),
+        tags: (!config.provenance.tags.is_empty()).then(|| config.provenance.tags.join(", ")),
+        trigger_phrase: config.provenance.trigger_phrase.clone(),
         ..LoraMetadata::default()
     }
 }

@@ -1,5 +1,7 @@
 //! A training run from configuration to files.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
 };
 
 use super::{
+    card,
     output::{Output, SavedFiles, save_config},
     prepare::{PreparedData, check_writable},
     run_loop::Run,
@@ -86,6 +89,8 @@ pub fn run(
     let mut run = Run::new(gpu, config, &lora, &programs, &data, &examples, &split, options.resolved_yaml)?;
     let mut output = Output::new(config, &checkpoint, &sheet, &run.length);
     let (files, probes) = run.train(&mut output)?;
+    let pictures: Vec<&Path> = split.train.iter().map(|&index| examples[index].path.as_path()).collect();
+    card::write(&config.output_dir, &config.output_name, &config.provenance, &pictures, config.resolution)?;
     Ok(Some(RunSummary {
         files,
         first_probe: probes.0,
