@@ -89,11 +89,17 @@ def patches(mode, colours):
     return picture
 
 
+def middles(picture):
+    """The colour in the middle of each patch."""
+    width, height = picture.size
+    return [picture.getpixel((width * x // 4, height * y // 4)) for x, y in ((1, 1), (3, 1), (1, 3), (3, 3))]
+
+
 def to_srgb(picture, icc):
     srgb = ImageCms.createProfile("sRGB")
     source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
     converted = ImageCms.profileToProfile(picture, source, srgb, outputMode="RGB")
-    return [converted.getpixel(place) for place in ((4, 4), (12, 4), (4, 12), (12, 12))]
+    return middles(converted)
 
 
 def decoded(path, icc=None):
@@ -101,7 +107,7 @@ def decoded(path, icc=None):
         picture.load()
         if icc:
             return to_srgb(picture, icc)
-        return [picture.convert("RGB").getpixel(place) for place in ((4, 4), (12, 4), (4, 12), (12, 12))]
+        return middles(picture.convert("RGB"))
 
 
 def main(folder):
@@ -137,6 +143,9 @@ def main(folder):
     save("plain_inks.tif", patches("CMYK", INKS), None)
     save("palette.png", patches("RGB", RGB).quantize(4), None)
     save("bilevel.tif", patches("L", [0, 255, 255, 0]).convert("1"), None, compression="group4")
+    save("jpeg.tif", patches("RGB", RGB), None, compression="jpeg")
+    save("luma.tif", patches("RGB", RGB).convert("YCbCr"), None, compression="jpeg")
+    save("palette.tif", patches("RGB", RGB).quantize(4), None)
     save("pages.tif", patches("RGB", RGB), None, save_all=True, append_images=[patches("RGB", RGB[::-1])])
     frames = {"save_all": True, "append_images": [patches("RGB", RGB[::-1])]}
     save("moving.webp", patches("RGB", RGB), None, lossless=True, **frames)

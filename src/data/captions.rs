@@ -1,6 +1,7 @@
 //! Which caption belongs to which picture: from a metadata table, or from text files beside the pictures.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
@@ -34,7 +35,8 @@ pub fn from_table(path: &Path, folder: &mut PictureFolder, num_repeats: usize) -
         folder.pictures.iter().map(|picture| by_picture.get(&picture.path).map(|row| one_line(&row.caption)));
     let mut notes = vec![format!("captions come from {} ({} rows)", path.display(), rows.len())];
     notes.extend(encoding.map(|encoding| format!("{} is not UTF-8 and was read as {encoding}", file_name(path))));
-    let unused_files = caption_files(folder, &CAPTION_EXTENSIONS.map(String::from)).into_values().collect();
+    let files = caption_files(folder, &CAPTION_EXTENSIONS.map(String::from)).into_values();
+    let unused_files = files.filter(|file| !is_same_file(file, path)).collect();
     Ok(Captions { captions: captions.collect(), notes, unused_files })
 }
 
@@ -59,6 +61,11 @@ pub fn from_sidecars(folder: &PictureFolder, caption_extension: Option<&str>) ->
     let unused_files = files.values().filter(|file| !used.contains(file)).cloned().collect();
     let captions = texts.iter().map(|text| text.as_ref().map(|decoded| one_line(&decoded.text))).collect();
     Ok(Captions { captions, notes, unused_files })
+}
+
+fn is_same_file(left: &Path, right: &Path) -> bool {
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    canonical(left) == canonical(right)
 }
 
 /// A path without its extension in one Unicode form, and the extension in lower case.
@@ -105,6 +112,8 @@ fn adopt<'a>(named: impl Iterator<Item = &'a PathBuf>, folder: &mut PictureFolde
     let listed: BTreeSet<PathBuf> = folder.pictures.iter().map(|picture| picture.path.clone()).collect();
     let adopted = named.filter(|path| !listed.contains(*path));
     folder.pictures.extend(adopted.map(|path| Picture { path: path.clone(), repeats: num_repeats }));
+    let pictures = &folder.pictures;
+    folder.unread_folders.retain(|inner| !pictures.iter().any(|picture| picture.path.starts_with(inner)));
 }
 
 /// The files that the rows name: as they are spelled, else in another Unicode form of the same name.
@@ -171,7 +180,6 @@ fn rows_by_picture<'a>(table: &Path, rows: &'a [Row], folder: &PictureFolder) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn folder_with(files: &[(&str, &[u8])]) -> (tempfile::TempDir, PictureFolder) {
         let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
-use tiff::decoder::Decoder as TiffDecoder;
+use tiff::decoder::{Decoder as TiffDecoder, ifd::Value};
+use tiff::tags::Tag;
 
 use super::container::{self, Claims};
 use super::inks;
@@ -81,8 +82,10 @@ impl Source {
         let segments = jpeg::header(&bytes);
         let claims = Claims { animated: false, profile: segments.has_profile };
         if segments.components == 4 {
-            let header =
-                Header::read(&mut *library_decoder(Cursor::new(&bytes), ImageFormat::Jpeg)?, inks::JPEG_INKS, &claims)?;
+            let mut decoder = library_decoder(Cursor::new(&bytes), ImageFormat::Jpeg)?;
+            let profile = decoder.icc_profile().map_err(explain)?;
+            let header = Header::read(&mut *decoder, inks::JPEG_INKS, profile, &claims)?;
+            drop(decoder);
             return Ok(Self { header, reader: Reader::JpegInks { bytes, inverted: segments.adobe } });
         }
         Self::from_library(library_decoder(Cursor::new(bytes), ImageFormat::Jpeg)?, &claims)
@@ -90,7 +93,8 @@ impl Source {
 
     fn from_library(mut decoder: Box<dyn ImageDecoder>, claims: &Claims) -> Result<Self> {
         let pixel = pixel_of(&*decoder)?;
-        let header = Header::read(&mut *decoder, pixel, claims)?;
+        let profile = decoder.icc_profile().map_err(explain)?;
+        let header = Header::read(&mut *decoder, pixel, profile, claims)?;
         Ok(Self { header, reader: Reader::Library(decoder) })
     }
 
@@ -101,8 +105,11 @@ impl Source {
             ExtendedColorType::Cmyk16 => PixelType::new(Channels::Cmyk, Depth::Sixteen),
             _ => pixel_of(&*library)?,
         };
-        let mut header = Header::read(&mut *library, pixel, &Claims::default())?;
         let mut tiff = TiffDecoder::new(reader(path)?).map_err(|error| damaged(&error))?.with_limits(tiff_limits());
+        // The image crate 0.25.10 loses a TIFF's profile once its limits are set.
+        let profile = tiff.find_tag(Tag::IccProfile).and_then(|tag| tag.map(Value::into_u8_vec).transpose());
+        let claims = Claims { animated: false, profile: !matches!(profile, Ok(None)) };
+        let mut header = Header::read(&mut *library, pixel, profile.unwrap_or_default(), &claims)?;
         header.notices.extend(tiff.more_images().then_some(Notice::SeveralPages));
         let layout = tiff.image_buffer_layout().map_err(|error| damaged(&error))?;
         if layout.planes == 1 && layout.complete_len == header.bytes() {
@@ -138,11 +145,15 @@ impl Source {
 }
 
 impl Header {
-    fn read(decoder: &mut dyn ImageDecoder, pixel: PixelType, claims: &Claims) -> Result<Self> {
+    fn read(
+        decoder: &mut dyn ImageDecoder,
+        pixel: PixelType,
+        profile: Option<Vec<u8>>,
+        claims: &Claims,
+    ) -> Result<Self> {
         let size = decoder.dimensions();
         check_size(size, pixel)?;
         let orientation = decoder.orientation().map_err(explain)?;
-        let profile = decoder.icc_profile().map_err(explain)?;
         let (conversion, colour) = colours(profile, claims.profile, pixel.channels);
         let depth = match pixel.depth {
             Depth::Eight => None,
@@ -217,7 +228,7 @@ fn library_decoder<'a>(content: impl BufRead + Seek + 'a, format: ImageFormat) -
 fn tiff_limits() -> tiff::decoder::Limits {
     let mut limits = tiff::decoder::Limits::default();
     let most = usize::try_from(MAX_DECODED_BYTES).unwrap_or(usize::MAX);
-    (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (most, most);
+    (limits.decoding_buffer_size, limits.intermediate_buffer_size, limits.ifd_value_size) = (most, most, most);
     limits
 }
 
