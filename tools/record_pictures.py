@@ -112,15 +112,13 @@ def decoded(path, icc=None):
 
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    adobe = matrix_profile(
-        "Adobe RGB in all but name", (0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457), gamma(2.19921875)
-    )
-    wide = matrix_profile(
-        "Display P3 in all but name", (0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407), gamma(2.2)
-    )
+    primaries = (0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)
+    adobe = matrix_profile("Adobe RGB in all but name", *primaries, gamma(2.19921875))
+    primaries = (0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)
+    wide = matrix_profile("Display P3 in all but name", *primaries, gamma(2.2))
     grey = profile(b"GRAY", b"XYZ ", b"mntr", {"desc": description("Grey, gamma 1.8"), "kTRC": gamma(1.8)})
     inks = inks_profile()
-    for name, content in {"adobe_rgb": adobe, "wide": wide, "grey": grey, "inks": inks}.items():
+    for name, content in {"adobe_rgb": adobe, "inks": inks}.items():
         (folder / f"{name}.icc").write_bytes(content)
 
     expected = {}
@@ -147,10 +145,11 @@ def main(folder):
     save("luma.tif", patches("RGB", RGB).convert("YCbCr"), None, compression="jpeg")
     save("palette.tif", patches("RGB", RGB).quantize(4), None)
     save("pages.tif", patches("RGB", RGB), None, save_all=True, append_images=[patches("RGB", RGB[::-1])])
-    frames = {"save_all": True, "append_images": [patches("RGB", RGB[::-1])]}
+    other = patches("RGB", RGB[::-1])
+    frames = {"save_all": True, "append_images": [other]}
     save("moving.webp", patches("RGB", RGB), None, lossless=True, **frames)
     save("moving.png", patches("RGB", RGB), None, **frames)
-    save("moving.gif", patches("RGB", RGB).quantize(4), None, save_all=True, append_images=[patches("RGB", RGB[::-1]).quantize(4)])
+    save("moving.gif", patches("RGB", RGB).quantize(4), None, save_all=True, append_images=[other.quantize(4)])
     save("progressive.jpg", patches("RGB", RGB), None, progressive=True, **best)
 
     # Adobe's mark says YCCK instead of CMYK: the same samples with another meaning.
