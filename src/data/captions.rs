@@ -1,13 +1,14 @@
 //! Which caption belongs to which picture: from a metadata table, or from text files beside the pictures.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
 use super::folder::{Picture, PictureFolder, has_extension};
 use super::metadata_table::{MetadataTable, Row};
-use super::names::{file_name, name_list};
+use super::names::{decomposed, file_name, name_list, same_form};
 use super::text_encoding::{DecodedText, read_text};
 
 /// Endings of caption files, the first that exists wins.
@@ -28,13 +29,14 @@ pub struct Captions {
 /// Errors: a row whose file is not there, two rows for one file.
 pub fn from_table(path: &Path, folder: &mut PictureFolder, num_repeats: usize) -> Result<Captions> {
     let MetadataTable { rows, encoding } = MetadataTable::read(path)?;
-    adopt_named_pictures(path, &rows, folder, num_repeats)?;
     let by_picture = rows_by_picture(path, &rows, folder)?;
+    adopt(by_picture.keys(), folder, num_repeats);
     let captions =
         folder.pictures.iter().map(|picture| by_picture.get(&picture.path).map(|row| one_line(&row.caption)));
     let mut notes = vec![format!("captions come from {} ({} rows)", path.display(), rows.len())];
     notes.extend(encoding.map(|encoding| format!("{} is not UTF-8 and was read as {encoding}", file_name(path))));
-    let unused_files = caption_files(folder, &CAPTION_EXTENSIONS.map(String::from)).into_values().collect();
+    let files = caption_files(folder, &CAPTION_EXTENSIONS.map(String::from)).into_values();
+    let unused_files = files.filter(|file| !is_same_file(file, path)).collect();
     Ok(Captions { captions: captions.collect(), notes, unused_files })
 }
 
@@ -61,21 +63,27 @@ pub fn from_sidecars(folder: &PictureFolder, caption_extension: Option<&str>) ->
     Ok(Captions { captions, notes, unused_files })
 }
 
-/// A path without its extension, and the extension in lower case.
-type FileKey = (PathBuf, String);
+fn is_same_file(left: &Path, right: &Path) -> bool {
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    canonical(left) == canonical(right)
+}
+
+/// A path without its extension in one Unicode form, and the extension in lower case.
+type FileKey = (String, String);
+
+fn file_key(path: &Path, extension: &str) -> FileKey {
+    (same_form(&path.with_extension("").to_string_lossy()), extension.to_lowercase())
+}
 
 /// The files with one of `extensions`.
 fn caption_files(folder: &PictureFolder, extensions: &[String]) -> BTreeMap<FileKey, PathBuf> {
-    let key = |path: &PathBuf| {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        (path.with_extension(""), extension)
-    };
+    let key = |path: &PathBuf| file_key(path, &path.extension().unwrap_or_default().to_string_lossy());
     let files = folder.others.iter().filter(|path| has_extension(path, extensions));
     files.map(|path| (key(path), path.clone())).collect()
 }
 
 fn sidecar<'a>(picture: &Picture, wanted: &[String], files: &'a BTreeMap<FileKey, PathBuf>) -> Option<&'a PathBuf> {
-    wanted.iter().find_map(|extension| files.get(&(picture.path.with_extension(""), extension.clone())))
+    wanted.iter().find_map(|extension| files.get(&file_key(&picture.path, extension)))
 }
 
 fn encoding_note(sidecars: &[Option<&PathBuf>], texts: &[Option<DecodedText>]) -> Option<String> {
@@ -99,24 +107,39 @@ fn row_path(folder: &PictureFolder, row: &Row) -> PathBuf {
     folder.root.join(name.trim_start_matches("./"))
 }
 
-fn adopt_named_pictures(table: &Path, rows: &[Row], folder: &mut PictureFolder, num_repeats: usize) -> Result<()> {
+/// Pictures that only the table names, in inner folders.
+fn adopt<'a>(named: impl Iterator<Item = &'a PathBuf>, folder: &mut PictureFolder, num_repeats: usize) {
     let listed: BTreeSet<PathBuf> = folder.pictures.iter().map(|picture| picture.path.clone()).collect();
-    let mut absent = Vec::new();
-    let mut adopted = BTreeSet::new();
-    for row in rows {
-        let path = row_path(folder, row);
-        if listed.contains(&path) || adopted.contains(&path) {
-            continue;
-        }
-        if path.is_file() {
-            folder.pictures.push(Picture { path: path.clone(), repeats: num_repeats });
-            adopted.insert(path);
-        } else {
-            absent.push(row);
-        }
+    let adopted = named.filter(|path| !listed.contains(*path));
+    folder.pictures.extend(adopted.map(|path| Picture { path: path.clone(), repeats: num_repeats }));
+    let pictures = &folder.pictures;
+    folder.unread_folders.retain(|inner| !pictures.iter().any(|picture| picture.path.starts_with(inner)));
+}
+
+/// The files that the rows name: as they are spelled, else in another Unicode form of the same name.
+struct NamedFiles {
+    listed: BTreeSet<PathBuf>,
+    by_form: BTreeMap<String, PathBuf>,
+}
+
+impl NamedFiles {
+    fn of(folder: &PictureFolder) -> Self {
+        let listed: BTreeSet<PathBuf> = folder.pictures.iter().map(|picture| picture.path.clone()).collect();
+        let by_form = listed.iter().map(|path| (same_form(&path.to_string_lossy()), path.clone())).collect();
+        Self { listed, by_form }
     }
-    ensure!(absent.is_empty(), absent_message(table, &absent, folder));
-    Ok(())
+
+    fn find(&self, path: PathBuf) -> Option<PathBuf> {
+        if self.listed.contains(&path) {
+            return Some(path);
+        }
+        let name = path.to_string_lossy().into_owned();
+        let form = same_form(&name);
+        self.by_form.get(&form).cloned().or_else(|| {
+            let spellings = [path, PathBuf::from(decomposed(&name)), PathBuf::from(form)];
+            spellings.into_iter().find(|path| path.is_file())
+        })
+    }
 }
 
 fn absent_message(table: &Path, absent: &[&Row], folder: &PictureFolder) -> String {
@@ -137,20 +160,26 @@ fn similar_picture(name: &str, folder: &PictureFolder) -> Option<String> {
 }
 
 fn rows_by_picture<'a>(table: &Path, rows: &'a [Row], folder: &PictureFolder) -> Result<BTreeMap<PathBuf, &'a Row>> {
+    let files = NamedFiles::of(folder);
     let mut by_picture: BTreeMap<PathBuf, &Row> = BTreeMap::new();
+    let mut absent = Vec::new();
     for row in rows {
-        if let Some(earlier) = by_picture.insert(row_path(folder, row), row) {
+        let Some(path) = files.find(row_path(folder, row)) else {
+            absent.push(row);
+            continue;
+        };
+        if let Some(earlier) = by_picture.insert(path, row) {
             let (name, table) = (&row.file_name, table.display());
             bail!("{table} gives '{name}' two captions, on lines {} and {}: keep one", earlier.line, row.line);
         }
     }
+    ensure!(absent.is_empty(), absent_message(table, &absent, folder));
     Ok(by_picture)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn folder_with(files: &[(&str, &[u8])]) -> (tempfile::TempDir, PictureFolder) {
         let folder = tempfile::tempdir().unwrap();

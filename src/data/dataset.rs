@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::captions::{Captions, from_sidecars, from_table};
 use super::folder::PictureFolder;
-use super::names::{file_name, name_list};
+use super::names::{counted, file_name, name_list};
 use super::tokenizer::{ClipTokenizer, MAX_CAPTION_TOKENS};
 
 /// Names of a table that is used without being asked for.
@@ -130,15 +130,11 @@ fn examples(folder: PictureFolder, captions: &[Option<String>]) -> Vec<Example> 
         .collect()
 }
 
-/// "things (3): a, b, c", or nothing where there are none.
-fn counted(what: &str, names: Vec<String>) -> Option<String> {
-    (!names.is_empty()).then(|| format!("{what} ({}): {}", names.len(), name_list(names)))
-}
-
 fn file_warnings(folder: &PictureFolder, found: &Captions) -> Vec<String> {
     let names = |paths: &[PathBuf]| paths.iter().map(|path| file_name(path)).collect();
     [
         counted("caption files that were not read, for no picture needs them", names(&found.unused_files)),
+        counted("files of formats that are not read, left out", names(&folder.foreign)),
         counted("inner folders that were not read", names(&folder.unread_folders)),
     ]
     .into_iter()

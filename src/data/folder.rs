@@ -1,15 +1,19 @@
 //! What lies in a picture folder.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::names::{file_name, name_list, natural_order};
+use super::foreign::{self, Foreign};
+use super::names::{file_name, name_list, natural_order, same_form};
 
-/// Endings of files taken for pictures. Those that cannot be decoded are in the list too: so their owner hears of it.
-const PICTURE_EXTENSIONS: [&str; 12] =
-    ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "tif", "tiff", "gif", "heic", "heif", "avif"];
+/// Endings of files taken for pictures.
+const PICTURE_EXTENSIONS: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "tif", "tiff", "gif"];
+
+/// What systems leave behind in folders, beside everything whose name starts with a dot.
+const LITTER: [&str; 5] = ["Thumbs.db", "ehthumbs.db", "desktop.ini", "__MACOSX", "@eaDir"];
 
 /// A picture and how often an epoch shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,9 @@ pub struct Picture {
 pub struct PictureFolder {
     pub root: PathBuf,
     pub pictures: Vec<Picture>,
-    /// Every file that is no picture.
+    /// Files of formats that are recognized and not read.
+    pub foreign: Vec<PathBuf>,
+    /// Every other file.
     pub others: Vec<PathBuf>,
     /// Folders whose content was not read.
     pub unread_folders: Vec<PathBuf>,
@@ -31,12 +37,15 @@ pub struct PictureFolder {
 
 impl PictureFolder {
     /// Lists a flat folder, or, where it holds no picture itself, kohya's `N_name` folders inside it: their
-    /// pictures are repeated N times as often.
+    /// pictures are repeated N times as often. Links count as what they lead to. Fails on a picture that is a link
+    /// to nothing, and on pictures of formats that are not read where the same picture does not lie beside them in
+    /// one that is.
     pub fn list(root: &Path, num_repeats: usize) -> Result<Self> {
         ensure!(root.exists(), "there is no folder {}: check train_data_dir", root.display());
         ensure!(root.is_dir(), "{} is a file, not a folder: check train_data_dir", root.display());
-        let mut listing = Self { root: root.to_owned(), pictures: vec![], others: vec![], unread_folders: vec![] };
-        listing.add_files(root, num_repeats)?;
+        let root = root.to_owned();
+        let mut listing = Self { root, pictures: vec![], foreign: vec![], others: vec![], unread_folders: vec![] };
+        listing.add_files(&listing.root.clone(), num_repeats)?;
         if listing.pictures.is_empty() {
             for folder in std::mem::take(&mut listing.unread_folders) {
                 match kohya_repeats(&folder) {
@@ -45,6 +54,7 @@ impl PictureFolder {
                 }
             }
         }
+        listing.refuse_foreign_pictures()?;
         Ok(listing)
     }
 
@@ -53,11 +63,38 @@ impl PictureFolder {
             if path.is_dir() {
                 self.unread_folders.push(path);
             } else if has_extension(&path, &PICTURE_EXTENSIONS) {
+                refuse_broken_link(&path)?;
                 self.pictures.push(Picture { path, repeats });
+            } else if foreign::by_extension(&path).is_some() {
+                self.foreign.push(path);
             } else {
                 self.others.push(path);
             }
         }
+        Ok(())
+    }
+
+    fn refuse_foreign_pictures(&self) -> Result<()> {
+        let stem = |path: &Path| same_form(&path.with_extension("").to_string_lossy());
+        let readable: BTreeSet<String> = self.pictures.iter().map(|picture| stem(&picture.path)).collect();
+        let mut missed: BTreeMap<&str, (&Foreign, Vec<String>)> = BTreeMap::new();
+        for path in &self.foreign {
+            match foreign::by_extension(path) {
+                Some(format) if format.is_picture && !readable.contains(&stem(path)) => {
+                    missed.entry(format.name).or_insert((format, vec![])).1.push(file_name(path));
+                }
+                _ => {}
+            }
+        }
+        let formats = missed.into_values().map(|(format, names)| {
+            format!("\n  {}: {}. {}", format.name, name_list(names), capitalized(format.remedy))
+        });
+        let formats: String = formats.collect();
+        let root = self.root.display();
+        ensure!(
+            formats.is_empty(),
+            "{root} holds pictures that are not read; or take them out of the folder:{formats}"
+        );
         Ok(())
     }
 
@@ -67,10 +104,11 @@ impl PictureFolder {
             return Ok(());
         }
         let root = self.root.display();
-        if self.others.is_empty() && self.unread_folders.is_empty() {
+        let others = || self.others.iter().chain(&self.foreign).chain(&self.unread_folders);
+        if others().next().is_none() {
             bail!("there are no pictures in {root}: it is empty");
         }
-        let found = name_list(self.others.iter().chain(&self.unread_folders).map(|path| file_name(path)));
+        let found = name_list(others().map(|path| file_name(path)));
         let advice = if self.unread_folders.is_empty() {
             "pictures end in .png, .jpg, .jpeg, .webp, .bmp, .tif or .tiff"
         } else {
@@ -78,6 +116,24 @@ impl PictureFolder {
         };
         bail!("there are no pictures in {root}, only {found}; {advice}")
     }
+}
+
+fn refuse_broken_link(path: &Path) -> Result<()> {
+    // An error means that it is no link.
+    let target = fs::read_link(path).ok().filter(|_| !path.exists());
+    match target {
+        Some(target) => bail!(
+            "{} is a link to {}, which is not there: mend the link or remove it",
+            path.display(),
+            target.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map(|first| first.to_uppercase().chain(signs).collect()).unwrap_or_default()
 }
 
 /// The name of the folder a file lies in.
@@ -103,9 +159,13 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(unreadable)?;
     let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
     let mut paths = paths.with_context(unreadable)?;
-    paths.retain(|path| !file_name(path).starts_with('.'));
+    paths.retain(|path| !is_hidden(&file_name(path)));
     paths.sort_by(|left, right| natural_order(&file_name(left), &file_name(right)).then_with(|| left.cmp(right)));
     Ok(paths)
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
 }
 
 #[cfg(test)]
@@ -148,7 +208,7 @@ mod tests {
             PictureFolder::list(folder.path(), 1).unwrap().ensure_pictures().unwrap_err().to_string()
         };
         assert!(message(&[]).contains("empty"));
-        assert!(message(&["a.psd"]).contains("only a.psd; pictures end in"));
+        assert!(message(&["a.docx"]).contains("only a.docx; pictures end in"));
         assert!(message(&["flowers/a.png"]).contains("only flowers; inner folders"));
         let missing = PictureFolder::list(Path::new("no/such/folder"), 1).unwrap_err().to_string();
         assert!(missing.contains("no folder no/such/folder"), "{missing}");

@@ -1,15 +1,24 @@
-//! Pictures from files: decoding by content, upright, on white, as 8-bit RGB; then to the training size.
+//! Pictures from files: decoding by content, upright, on white, as 8-bit sRGB; then to the training size.
 
-use std::fs;
-use std::io::Cursor;
+mod container;
+mod inks;
+mod jpeg;
+mod notice;
+mod profile;
+mod raster;
+mod source;
+
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
+use anyhow::{Context, Result};
+use image::DynamicImage;
 
 use super::fit::Fit;
-use super::jpeg_end;
 use super::resize::{RgbPicture, resize_and_crop};
+use source::{Header, Source};
+
+pub use notice::{Notice, summarize};
+pub use source::MAX_DECODED_BYTES;
 
 /// A picture at the training size.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,102 +48,52 @@ pub fn to_model_input(picture: &Prepared) -> Vec<f32> {
     picture.rgb.iter().map(|&byte| (f32::from(byte) / 255.0 - 0.5) / 0.5).collect()
 }
 
-/// Decodes a PNG, JPEG, WebP, BMP, TIFF or GIF (its first frame): turned upright as its EXIF data say, transparency
-/// laid on white, any depth or palette as 8-bit RGB. The file's name does not matter, its content decides.
+/// Decodes a PNG, JPEG, WebP, BMP, TIFF or GIF, the first frame or page of it: turned upright as its EXIF data say,
+/// in sRGB as its colour profile says, transparency laid on white, any depth or palette as 8-bit RGB. The file's name
+/// does not matter, its content decides. What is done to it is told by [`inspect`].
 pub fn decode(path: &Path) -> Result<RgbPicture> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    decode_bytes(&bytes).with_context(|| format!("cannot use the picture {}", path.display()))
-}
-
-/// Width and height of the picture at `path` once it stands upright, from its header alone.
-pub fn dimensions(path: &Path) -> Result<(usize, usize)> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    upright_dimensions(&bytes).with_context(|| format!("cannot use the picture {}", path.display()))
-}
-
-fn decode_bytes(bytes: &[u8]) -> Result<RgbPicture> {
-    let format = picture_format(bytes)?;
-    if format == ImageFormat::Jpeg {
-        // The decoder fills what is missing with grey and says nothing.
-        ensure!(jpeg_end::is_complete(bytes), "the file is cut short; {REMEDY}");
-    }
-    let mut decoder = decoder(bytes, format)?;
-    let orientation = decoder.orientation().map_err(explain)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(explain)?;
-    picture.apply_orientation(orientation);
-    let rgb = if picture.color().has_alpha() { on_white(picture.into_rgba8()) } else { picture.into_rgb8() };
+    let picture = Source::open(path).and_then(Source::read).and_then(|(header, raster)| {
+        let mut picture = DynamicImage::ImageRgb8(raster.into_rgb(header.conversion.as_ref())?);
+        picture.apply_orientation(header.orientation);
+        Ok(picture.into_rgb8())
+    });
+    let rgb = picture.with_context(|| unusable(path))?;
     Ok(RgbPicture { width: rgb.width() as usize, height: rgb.height() as usize, rgb: rgb.into_raw() })
 }
 
-fn upright_dimensions(bytes: &[u8]) -> Result<(usize, usize)> {
+/// What is known of a picture without decoding it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// Width and height of the upright picture.
+    pub size: (usize, usize),
+    /// What will be done to it that its owner should know.
+    pub notices: Vec<Notice>,
+}
+
+/// Reads the header of the picture at `path`. Fails on whatever [`decode`] would not even begin with.
+pub fn inspect(path: &Path) -> Result<Inspected> {
     use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    let mut decoder = decoder(bytes, picture_format(bytes)?)?;
-    let (width, height) = decoder.dimensions();
-    Ok(match decoder.orientation().map_err(explain)? {
-        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (height as usize, width as usize),
-        _ => (width as usize, height as usize),
-    })
+    let Header { size, orientation, notices, .. } = Source::open(path).with_context(|| unusable(path))?.header;
+    let (width, height) = (size.0 as usize, size.1 as usize);
+    let size = match orientation {
+        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (height, width),
+        _ => (width, height),
+    };
+    Ok(Inspected { size, notices })
 }
 
-fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_> {
-    let decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(explain)?;
-    let (width, height) = decoder.dimensions();
-    ensure!(width > 0 && height > 0, "the picture has no pixels ({width}x{height})");
-    Ok(decoder)
-}
-
-const REMEDY: &str = "nothing was trained on it: save or copy it again, or take it out of the folder";
-
-fn explain(error: ImageError) -> anyhow::Error {
-    match error {
-        ImageError::Limits(limit) => {
-            anyhow!("it is too large to decode ({limit}): scale it down, for instance to 4096 pixels")
-        }
-        other => anyhow!("the file is damaged or cut short ({other}); {REMEDY}"),
-    }
-}
-
-fn picture_format(bytes: &[u8]) -> Result<ImageFormat> {
-    if let Some(name) = unsupported_format(bytes) {
-        bail!("it is {name}, which is not read yet: convert it to JPEG or PNG");
-    }
-    match image::guess_format(bytes) {
-        Ok(format) if format.reading_enabled() => Ok(format),
-        _ if bytes.is_empty() => bail!("the file is empty; {REMEDY}"),
-        _ => bail!("its content is no PNG, JPEG, WebP, BMP, TIFF or GIF picture: convert it to JPEG or PNG"),
-    }
-}
-
-/// The name of a format that cameras and phones write and that is not decoded here.
-fn unsupported_format(bytes: &[u8]) -> Option<&'static str> {
-    let brand = bytes.get(8..12).filter(|_| &bytes[4..8] == b"ftyp");
-    match brand {
-        Some(b"avif" | b"avis") => Some("an AVIF picture"),
-        Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1") => Some("an HEIC picture"),
-        Some(_) => Some("a video or a camera's raw file"),
-        None if bytes.starts_with(&[0xFF, 0x0A]) || bytes.starts_with(b"\0\0\0\x0CJXL ") => Some("a JPEG XL picture"),
-        None => None,
-    }
-}
-
-fn on_white(picture: RgbaImage) -> image::RgbImage {
-    image::RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [red, green, blue, alpha] = picture.get_pixel(x, y).0;
-        image::Rgb([red, green, blue].map(|byte| over_white(byte, alpha)))
-    })
-}
-
-fn over_white(byte: u8, alpha: u8) -> u8 {
-    let (byte, alpha) = (u32::from(byte), u32::from(alpha));
-    let mixed = (byte * alpha + 255 * (255 - alpha) + 127) / 255;
-    mixed as u8
+fn unusable(path: &Path) -> String {
+    format!("cannot use the picture {}", path.display())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Cursor;
+
     use super::*;
     use image::codecs::jpeg::JpegEncoder;
-    use image::{GrayImage, ImageBuffer, ImageEncoder, Luma, Rgb, RgbImage, Rgba};
+    use image::{GrayImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, Rgba};
 
     fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -158,11 +117,20 @@ mod tests {
         block
     }
 
-    fn message(bytes: &[u8]) -> String {
+    /// What `use_file` makes of a file with the content `bytes`.
+    fn with_file<T>(bytes: &[u8], use_file: impl Fn(&Path) -> Result<T>) -> Result<T> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("broken.png");
         fs::write(&path, bytes).unwrap();
-        format!("{:#}", decode(&path).unwrap_err())
+        use_file(&path)
+    }
+
+    fn decode_bytes(bytes: &[u8]) -> Result<RgbPicture> {
+        with_file(bytes, decode)
+    }
+
+    fn message(bytes: &[u8]) -> String {
+        format!("{:#}", decode_bytes(bytes).unwrap_err())
     }
 
     #[test]
@@ -184,7 +152,7 @@ mod tests {
         encoder.encode_image(&red_and_blue()).unwrap();
         let picture = decode_bytes(&bytes).unwrap();
         assert_eq!((picture.width, picture.height), (16, 32));
-        assert_eq!(upright_dimensions(&bytes).unwrap(), (16, 32));
+        assert_eq!(with_file(&bytes, inspect).unwrap().size, (16, 32));
         assert!(pixel(&picture, 8, 4)[0] > 250, "orientation 6: the left side comes up");
         assert!(pixel(&picture, 8, 28)[2] > 250);
     }

@@ -1,8 +1,8 @@
-//! What the VAE and the text encoder made of a picture or a caption, kept so that it is computed once.
+//! What the VAE made of a picture, kept on disk so that the next run need not compute it.
 //!
 //! Entries are found by content: the key is a hash of everything they depend on, so a changed picture, size or model
-//! simply is another entry. On disk an entry is a safetensors file `<key>.safetensors` with one f32 tensor `values`
-//! and a checksum.
+//! simply is another entry. An entry is a safetensors file `<key>.safetensors` with one f32 tensor `values` and a
+//! checksum.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// Part of every key: raise it when the meaning of an entry changes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const TENSOR: &str = "values";
 const CHECKSUM: &str = "blake3";
 
@@ -28,56 +28,36 @@ impl CacheKey {
             File::open(path).and_then(|file| blake3::Hasher::new().update_reader(file).map(|hasher| hasher.finalize()));
         let picture = picture.with_context(|| format!("cannot read {}", path.display()))?;
         let size = [size.0 as u64, size.1 as u64].map(u64::to_le_bytes);
-        Ok(Self::new("picture", &[picture.as_bytes(), size.as_flattened(), model.as_bytes()]))
+        Ok(Self::new(&[b"picture", picture.as_bytes(), size.as_flattened(), model.as_bytes()]))
     }
 
-    /// The key of a caption's embedding. `model` names the text encoder and how it is run.
-    pub fn for_caption(caption: &str, model: &str) -> Self {
-        Self::new("caption", &[caption.as_bytes(), model.as_bytes()])
-    }
-
-    fn new(kind: &str, parts: &[&[u8]]) -> Self {
+    fn new(parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&FORMAT_VERSION.to_le_bytes());
-        for part in [kind.as_bytes()].iter().chain(parts) {
+        for part in parts {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         Self(hasher.finalize())
     }
 }
 
-/// Latents and embeddings by key, in memory or in a folder.
+/// Latents by key, in a folder.
 #[derive(Debug)]
 pub struct LatentCache {
-    store: Store,
+    folder: PathBuf,
     notes: Vec<String>,
 }
 
-#[derive(Debug)]
-enum Store {
-    Memory(HashMap<CacheKey, Vec<f32>>),
-    Folder(PathBuf),
-}
-
 impl LatentCache {
-    /// A cache that ends with the run.
-    pub fn in_memory() -> Self {
-        Self { store: Store::Memory(HashMap::new()), notes: Vec::new() }
-    }
-
-    /// A cache in `folder`, which is made where it is missing; a later run finds the entries again.
-    pub fn on_disk(folder: &Path) -> Result<Self> {
+    /// The cache in `folder`, which is made where it is missing; a later run finds the entries again.
+    pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the cache folder {}", folder.display()))?;
-        Ok(Self { store: Store::Folder(folder.to_owned()), notes: Vec::new() })
+        Ok(Self { folder: folder.to_owned(), notes: Vec::new() })
     }
 
     /// The values of an entry. A damaged file counts as absent and leaves a note.
     pub fn get(&mut self, key: &CacheKey) -> Option<Vec<f32>> {
-        let folder = match &self.store {
-            Store::Memory(entries) => return entries.get(key).cloned(),
-            Store::Folder(folder) => folder,
-        };
-        let path = entry_path(folder, key);
+        let path = entry_path(&self.folder, key);
         if !path.exists() {
             return None;
         }
@@ -90,18 +70,12 @@ impl LatentCache {
         }
     }
 
-    /// Stores `values` of the given shape. On disk the file appears whole or not at all. Refuses values that are
-    /// not finite: a cache must not preserve them.
+    /// Stores `values` of the given shape; the file appears whole or not at all. Refuses values that are not finite: a
+    /// cache must not preserve them.
     pub fn put(&mut self, key: &CacheKey, shape: &[usize], values: &[f32]) -> Result<()> {
-        ensure!(values.iter().all(|value| value.is_finite()), "latents or embeddings hold a value that is not finite");
-        match &mut self.store {
-            Store::Memory(entries) => {
-                entries.insert(*key, values.to_vec());
-                Ok(())
-            }
-            Store::Folder(folder) => write_entry(folder, key, shape, values)
-                .with_context(|| format!("cannot write to the cache folder {}", folder.display())),
-        }
+        ensure!(values.iter().all(|value| value.is_finite()), "latents hold a value that is not finite");
+        write_entry(&self.folder, key, shape, values)
+            .with_context(|| format!("cannot write to the cache folder {}", self.folder.display()))
     }
 
     /// What there is to tell the user since the last call.
@@ -142,34 +116,33 @@ mod tests {
     const VALUES: [f32; 4] = [1.0, -2.5, 1e-30, 0.0];
 
     fn key(name: &str) -> CacheKey {
-        CacheKey::for_caption(name, "model")
+        CacheKey::new(&[name.as_bytes()])
     }
 
     #[test]
-    fn both_stores_give_back_what_was_put() {
+    fn what_was_put_is_given_back() {
         let folder = tempfile::tempdir().unwrap();
-        for mut cache in [LatentCache::in_memory(), LatentCache::on_disk(&folder.path().join("deep/cache")).unwrap()] {
-            assert_eq!(cache.get(&key("a")), None);
-            cache.put(&key("a"), &[2, 2], &VALUES).unwrap();
-            assert_eq!(cache.get(&key("a")).as_deref(), Some(VALUES.as_slice()));
-            assert_eq!(cache.get(&key("b")), None);
-            assert!(cache.put(&key("a"), &[1], &[f32::NAN]).is_err());
-            assert_eq!(cache.take_notes(), [""; 0]);
-        }
+        let mut cache = LatentCache::open(&folder.path().join("deep/cache")).unwrap();
+        assert_eq!(cache.get(&key("a")), None);
+        cache.put(&key("a"), &[2, 2], &VALUES).unwrap();
+        assert_eq!(cache.get(&key("a")).as_deref(), Some(VALUES.as_slice()));
+        assert_eq!(cache.get(&key("b")), None);
+        assert!(cache.put(&key("a"), &[1], &[f32::NAN]).is_err());
+        assert_eq!(cache.take_notes(), [""; 0]);
     }
 
     #[test]
     fn a_later_run_finds_the_entry_and_no_rest() {
         let folder = tempfile::tempdir().unwrap();
-        LatentCache::on_disk(folder.path()).unwrap().put(&key("a"), &[4], &VALUES).unwrap();
-        assert_eq!(LatentCache::on_disk(folder.path()).unwrap().get(&key("a")).as_deref(), Some(VALUES.as_slice()));
+        LatentCache::open(folder.path()).unwrap().put(&key("a"), &[4], &VALUES).unwrap();
+        assert_eq!(LatentCache::open(folder.path()).unwrap().get(&key("a")).as_deref(), Some(VALUES.as_slice()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
     }
 
     #[test]
     fn damaged_entries_are_told_and_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let mut cache = LatentCache::on_disk(folder.path()).unwrap();
+        let mut cache = LatentCache::open(folder.path()).unwrap();
         cache.put(&key("a"), &[4], &VALUES).unwrap();
         let path = entry_path(folder.path(), &key("a"));
         let whole = fs::read(&path).unwrap();
@@ -197,6 +170,6 @@ mod tests {
         assert_ne!(base, key(&first, (512, 768), "other vae"));
         fs::write(&second, "another").unwrap();
         assert_ne!(base, key(&second, (512, 768), "vae"));
-        assert_ne!(CacheKey::for_caption("ab", "c"), CacheKey::for_caption("a", "bc"));
+        assert_ne!(CacheKey::new(&[b"ab", b"c"]), CacheKey::new(&[b"a", b"bc"]));
     }
 }

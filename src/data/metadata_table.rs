@@ -29,15 +29,19 @@ pub struct MetadataTable {
 }
 
 impl MetadataTable {
-    /// Reads a `.csv` or `.jsonl` table. Columns (or keys) are one of `filename`, `file_name`, `image` and one of
+    /// Reads a `.csv` or `.jsonl` table; `.tsv` and `.txt` are read as csv, for Excel saves such. Columns (or keys) are one of `filename`, `file_name`, `image` and one of
     /// `prompt`, `text`, `caption`; others are passed over. A csv may be separated by commas, semicolons or tabs.
     /// Where its header has the file and the caption column only, a caption may hold separators without being
     /// quoted: the row's first one splits. Errors name file and line.
     pub fn read(path: &Path) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let parse = match extension.as_str() {
-            "csv" => csv_rows,
+            "csv" | "tsv" | "txt" => csv_rows,
             "jsonl" => jsonl_rows,
+            "xlsx" | "xls" | "ods" | "numbers" => bail!(
+                "{} is a spreadsheet, not a table of text: save it as CSV (in Excel: Save As, CSV UTF-8)",
+                path.display()
+            ),
             _ => bail!("{}: a metadata table ends in .csv or .jsonl", path.display()),
         };
         let DecodedText { text, encoding } = read_text(path)?;
@@ -93,10 +97,10 @@ fn find_column(names: &[String], wanted: &[&str]) -> Result<usize> {
     match (found.next(), found.next()) {
         (Some(index), None) => Ok(index),
         (Some(first), Some(second)) => {
-            bail!("line 1 names both '{}' and '{}': keep one of them", names[first], names[second])
+            bail!("the header names both '{}' and '{}': keep one of them", names[first], names[second])
         }
         (None, _) => bail!(
-            "line 1 must name the columns, for instance filename,prompt: none of {} is among '{}'",
+            "the first line must name the columns, for instance filename,prompt: none of {} is among '{}'",
             wanted.join(", "),
             names.join(", ")
         ),
@@ -104,14 +108,15 @@ fn find_column(names: &[String], wanted: &[&str]) -> Result<usize> {
 }
 
 fn csv_rows(text: &str) -> Result<Vec<Row>> {
-    let delimiter = delimiter(text);
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
+    let (delimiter, header) = delimiter(text);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(&text.as_bytes()[header..]);
     let columns = Columns::find(reader.headers()?, delimiter)?;
     let mut fields = csv::StringRecord::new();
     let mut rows = Vec::new();
-    let mut start = reader.position().byte() as usize;
+    let mut start = header + reader.position().byte() as usize;
     while reader.read_record(&mut fields)? {
-        let end = reader.position().byte() as usize;
+        let end = header + reader.position().byte() as usize;
         let line = first_line(text, start, end);
         ensure!(!has_open_quote(&text[start..end]), "line {line}: a double quote is opened and never closed");
         rows.push(columns.row(&fields, line)?);
@@ -120,10 +125,16 @@ fn csv_rows(text: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The header tells the separator, for no column's name holds one.
-fn delimiter(text: &str) -> u8 {
-    let header = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    [b'\t', b';'].into_iter().find(|&delimiter| header.contains(char::from(delimiter))).unwrap_or(b',')
+/// The separator, and where the header begins. The header tells it, for no column's name holds one; or a line `sep=;`
+/// in front of it, which Excel understands.
+fn delimiter(text: &str) -> (u8, usize) {
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    if let Some(&[delimiter @ (b'\t' | b';' | b',')]) = first.strip_prefix("sep=").map(str::as_bytes) {
+        let header = text.find("sep=").unwrap_or_default() + first.len();
+        return (delimiter, header);
+    }
+    let found = (*b"\t;").into_iter().find(|&delimiter| first.contains(char::from(delimiter)));
+    (found.unwrap_or(b','), 0)
 }
 
 /// The line, from 1, of the first sign in `start..end` that is no line end: the reader passes over empty lines.
@@ -199,6 +210,7 @@ mod tests {
         for text in ["file_name,text\na.png,x", "Image;Prompt\na.png;x", "caption\tid\timage\nx\t7\ta.png"] {
             assert_eq!(captions(csv_rows(text)), [row(2, "a.png", "x")], "{text}");
         }
+        assert_eq!(captions(csv_rows("sep=;\nfilename;prompt\na.png;x, y")), [row(3, "a.png", "x, y")]);
     }
 
     #[test]
@@ -210,7 +222,7 @@ mod tests {
     #[test]
     fn broken_csv_names_the_line() {
         let message = |text: &str| format!("{:#}", csv_rows(text).unwrap_err());
-        assert!(message("a.png,x\nb.png,y\n").contains("line 1 must name the columns"));
+        assert!(message("a.png,x\nb.png,y\n").contains("the first line must name the columns"));
         assert!(message("filename,prompt,text\na,b,c\n").contains("both 'prompt' and 'text'"));
         assert!(message("filename,prompt,id\na.png,x,1\nb.png,y, z,2\n").contains("line 3 has 4 fields"));
         assert!(message("filename,prompt\na.png\n").contains("line 2 has 1 fields"));

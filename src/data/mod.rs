@@ -2,14 +2,14 @@
 //!
 //! A leaf: it knows no layer of the engine. [`dataset`] pairs pictures and captions and checks them, [`sheet`] sums
 //! them up, [`split`] keeps some apart, [`image`] brings one picture to the training size, [`tokenizer`] turns a
-//! caption into ids, [`latent_cache`] keeps latents and embeddings. Pictures are decoded one at a time.
+//! caption into ids, [`latent_cache`] keeps latents. Pictures are decoded one at a time.
 
 mod captions;
 pub mod dataset;
 mod fit;
 mod folder;
+mod foreign;
 pub mod image;
-mod jpeg_end;
 pub mod latent_cache;
 mod metadata_table;
 mod names;

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
+use tokenizers::NormalizedString;
+
 const LISTED: usize = 10;
 
 /// Compares as people count: runs of digits by value (`img2` before `img10`), letters without regard to case; what
@@ -46,6 +48,22 @@ pub fn name_list<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
     }
 }
 
+/// A name in the one form (NFC) in which names that look the same are the same: macOS writes `é` as two letters into
+/// zip files, other systems as one.
+pub fn same_form(name: &str) -> String {
+    NormalizedString::from(name).nfc().get().to_owned()
+}
+
+/// The same in the decomposed form (NFD).
+pub fn decomposed(name: &str) -> String {
+    NormalizedString::from(name).nfd().get().to_owned()
+}
+
+/// "things (3): a, b, c", or nothing where there are none.
+pub fn counted(what: &str, names: Vec<String>) -> Option<String> {
+    (!names.is_empty()).then(|| format!("{what} ({}): {}", names.len(), name_list(names)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +74,12 @@ mod tests {
         names.sort_by(|left, right| natural_order(left, right));
         let expected = ["a.png", "img1.png", "IMG2.png", "img002.png", "img2b.png", "img10.png", "牡丹.png"];
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn both_forms_of_a_name_are_the_same() {
+        let (one, two) = ("Mus\u{E9}e", "Muse\u{301}e");
+        assert_eq!((same_form(two), decomposed(one)), (one.into(), two.into()));
     }
 
     #[test]

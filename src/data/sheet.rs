@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::dataset::Example;
 use super::fit::Fit;
 use super::folder::folder_name;
-use super::image::dimensions;
+use super::image::{Inspected, Notice, inspect, summarize};
 use super::names::file_name;
 
 const SMALLEST_LISTED: usize = 3;
@@ -24,6 +24,8 @@ pub struct PictureFacts {
     pub cut: f64,
     /// Whether it is smaller than the training size.
     pub upscaled: bool,
+    /// What will be done to it that its owner should know.
+    pub notices: Vec<Notice>,
 }
 
 /// Counts of one picture folder, as kohya's `ss_dataset_dirs` and `ss_tag_frequency` name them.
@@ -80,6 +82,15 @@ impl DataSheet {
         self.pictures.iter().rev().max_by(|left, right| left.cut.total_cmp(&right.cut))
     }
 
+    /// What will be done to pictures, as notes and as warnings: a line for each kind, with the pictures' names.
+    pub fn notices(&self) -> (Vec<String>, Vec<String>) {
+        summarize(
+            self.pictures
+                .iter()
+                .flat_map(|picture| picture.notices.iter().map(|notice| (picture.name.as_str(), notice))),
+        )
+    }
+
     /// How many captions hold each tag, all folders together, most frequent first.
     pub fn tags(&self) -> Vec<(String, usize)> {
         let mut sums: BTreeMap<&String, usize> = BTreeMap::new();
@@ -93,9 +104,9 @@ impl DataSheet {
 }
 
 fn picture_facts(example: &Example, target: (usize, usize)) -> Result<PictureFacts> {
-    let size = dimensions(&example.path)?;
+    let Inspected { size, notices } = inspect(&example.path)?;
     let fit = Fit::cover(size, target);
-    Ok(PictureFacts { name: file_name(&example.path), size, cut: fit.cut(), upscaled: fit.upscaled() })
+    Ok(PictureFacts { name: file_name(&example.path), size, cut: fit.cut(), upscaled: fit.upscaled(), notices })
 }
 
 fn folders(examples: &[Example]) -> BTreeMap<String, FolderFacts> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use encoding_rs::{Encoding, GB18030, UTF_8};
+use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
 /// The content of a text file, with `\n` as its only line end and without byte order mark.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub struct DecodedText {
     pub encoding: Option<&'static str>,
 }
 
-/// Reads a text file. A byte order mark decides; else strict UTF-8, else strict GB18030, which covers GBK and
-/// GB2312. The error names the file and the first line that is neither.
+/// Reads a text file. A byte order mark decides; else NUL bytes that make sense in UTF-16; else strict UTF-8, else
+/// strict GB18030, which covers GBK and GB2312. The error names the file and the first line that is neither.
 pub fn read_text(path: &Path) -> Result<DecodedText> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     decode(&bytes).with_context(|| format!("cannot read the text of {}", path.display()))
@@ -34,6 +34,9 @@ fn decode(bytes: &[u8]) -> Result<DecodedText> {
 }
 
 fn decode_without_mark(bytes: &[u8]) -> Result<(String, Option<&'static str>)> {
+    if let Some((text, encoding)) = plain_utf16(bytes) {
+        return Ok((text, Some(encoding)));
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok((text.to_owned(), None)),
         Err(error) => {
@@ -43,6 +46,21 @@ fn decode_without_mark(bytes: &[u8]) -> Result<(String, Option<&'static str>)> {
             Ok((text, Some("GB18030")))
         }
     }
+}
+
+/// UTF-16 without a mark, where it is plain: Latin letters and line ends are a byte beside a NUL, always on the same
+/// side (a few Chinese characters have a NUL on the other).
+fn plain_utf16(bytes: &[u8]) -> Option<(String, &'static str)> {
+    const FEWEST: usize = 4;
+    let nuls = |first: usize| bytes.iter().skip(first).step_by(2).filter(|&&byte| byte == 0).count();
+    let (even, odd) = (nuls(0), nuls(1));
+    let (encoding, right, wrong) = if odd > even { (UTF_16LE, odd, even) } else { (UTF_16BE, even, odd) };
+    if right < FEWEST.max(FEWEST * wrong) {
+        return None;
+    }
+    let text = decode_strictly(encoding, bytes).ok()?;
+    let plain = text.chars().all(|sign| !sign.is_control() || matches!(sign, '\t' | '\r' | '\n'));
+    plain.then_some((text, encoding.name()))
 }
 
 fn decode_strictly(encoding: &'static Encoding, bytes: &[u8]) -> Result<String> {
@@ -75,6 +93,15 @@ mod tests {
     fn utf16_with_mark_is_read_and_named() {
         assert_eq!(decoded(&utf16("牡丹\r\n", u16::to_le_bytes)), ("牡丹\n".into(), Some("UTF-16LE")));
         assert_eq!(decoded(&utf16("牡丹", u16::to_be_bytes)), ("牡丹".into(), Some("UTF-16BE")));
+    }
+
+    #[test]
+    fn utf16_without_mark_is_read_where_it_is_plain() {
+        let text = "filename,prompt\na.png,一朵牡丹\n";
+        for (to_bytes, name) in [(u16::to_le_bytes as fn(u16) -> [u8; 2], "UTF-16LE"), (u16::to_be_bytes, "UTF-16BE")] {
+            assert_eq!(decoded(&utf16(text, to_bytes)[2..]), (text.into(), Some(name)));
+        }
+        assert!(decode(b"\x89PNG\r\n\x1a\n\0\0\0\0\0\0\0\0").is_err(), "no text at all");
     }
 
     #[test]

@@ -48,14 +48,9 @@ impl PreparedData {
         examples: &[Example],
         tokenizer: &ClipTokenizer,
     ) -> Result<Self> {
-        let mut cache = if config.cache_latents_to_disk {
-            LatentCache::on_disk(&config.output_dir.join("cache"))?
-        } else {
-            LatentCache::in_memory()
-        };
         let (captions, context_of) = distinct_captions(examples);
         let (contexts, tokens) = encode_captions(gpu, checkpoint, config, &captions, tokenizer)?;
-        let latents = encode_pictures(gpu, checkpoint, config, examples, &mut cache)?;
+        let latents = encode_pictures(gpu, checkpoint, config, examples)?;
         Ok(Self { latents, contexts, context_of, tokens })
     }
 
@@ -113,43 +108,69 @@ fn encode_pictures(
     checkpoint: &Checkpoint,
     config: &TrainConfig,
     examples: &[Example],
-    cache: &mut LatentCache,
 ) -> Result<Vec<Vec<f32>>> {
     let size = (config.resolution.width as usize, config.resolution.height as usize);
-    let model = if config.cache_latents_to_disk { fingerprint(&checkpoint.vae) } else { String::new() };
+    let mut encoder = PictureEncoder { gpu, vae: &checkpoint.vae, size, compiled: None };
+    let mut kept = config.cache_latents_to_disk.then(|| KeptLatents::open(config, &checkpoint.vae)).transpose()?;
     let mut counter = Counter::new("pictures encoded", examples.len());
-    let mut encoder = None;
     let mut latents = Vec::with_capacity(examples.len());
-    for example in examples {
-        let key = CacheKey::for_picture(&example.path, size, &model)?;
-        let cached = cache.get(&key);
-        let encoded = match cached {
-            Some(values) => values,
-            None => {
-                let encoder = match &mut encoder {
-                    Some(encoder) => encoder,
-                    empty => empty.insert(LatentEncoder::new(gpu, &checkpoint.vae, size.0, size.1)?),
-                };
-                let values = encode_picture(gpu, encoder, &example.path, size)?;
-                cache.put(&key, &[size.1 / 8, size.0 / 8, 4], &values)?;
-                values
-            }
-        };
-        latents.push(encoded);
+    for Example { path, .. } in examples {
+        latents.push(match &mut kept {
+            Some(kept) => kept.get_or_encode(path, &mut encoder)?,
+            None => encoder.encode(path)?,
+        });
         counter.add(1);
     }
-    cache.take_notes().iter().for_each(|note| counter.line(&format!("note: {note}")));
+    let notes = kept.map(|mut kept| kept.cache.take_notes()).unwrap_or_default();
+    notes.iter().for_each(|note| counter.line(&format!("note: {note}")));
     counter.finish();
     Ok(latents)
 }
 
-/// The mean of a picture's latents, scaled.
-fn encode_picture(gpu: &Gpu, encoder: &LatentEncoder, path: &Path, size: (usize, usize)) -> Result<Vec<f32>> {
-    let picture = prepare(path, size.0, size.1)?;
-    let moments = encoder.encode(gpu, &to_model_input(&picture))?;
-    let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SCALING_FACTOR).collect();
-    ensure!(all_finite(&latents), "the VAE gives values that are not finite for {}", path.display());
-    Ok(latents)
+/// Latents of earlier runs, and the fingerprint of the VAE that they must be of.
+struct KeptLatents {
+    cache: LatentCache,
+    model: String,
+}
+
+impl KeptLatents {
+    fn open(config: &TrainConfig, vae: &PartTensors) -> Result<Self> {
+        Ok(Self { cache: LatentCache::open(&config.output_dir.join("cache"))?, model: fingerprint(vae) })
+    }
+
+    fn get_or_encode(&mut self, path: &Path, encoder: &mut PictureEncoder) -> Result<Vec<f32>> {
+        let (width, height) = encoder.size;
+        let key = CacheKey::for_picture(path, encoder.size, &self.model)?;
+        if let Some(latents) = self.cache.get(&key) {
+            return Ok(latents);
+        }
+        let latents = encoder.encode(path)?;
+        self.cache.put(&key, &[height / 8, width / 8, 4], &latents)?;
+        Ok(latents)
+    }
+}
+
+/// The VAE's encoder at the training size, compiled for the first picture that needs it.
+struct PictureEncoder<'a> {
+    gpu: &'a Gpu,
+    vae: &'a PartTensors,
+    size: (usize, usize),
+    compiled: Option<LatentEncoder>,
+}
+
+impl PictureEncoder<'_> {
+    /// The mean of a picture's latents, scaled.
+    fn encode(&mut self, path: &Path) -> Result<Vec<f32>> {
+        let (width, height) = self.size;
+        let encoder = match &mut self.compiled {
+            Some(encoder) => encoder,
+            empty => empty.insert(LatentEncoder::new(self.gpu, self.vae, width, height)?),
+        };
+        let moments = encoder.encode(self.gpu, &to_model_input(&prepare(path, width, height)?))?;
+        let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SCALING_FACTOR).collect();
+        ensure!(all_finite(&latents), "the VAE gives values that are not finite for {}", path.display());
+        Ok(latents)
+    }
 }
 
 fn all_finite(values: &[f32]) -> bool {

@@ -43,10 +43,15 @@ pub(super) fn open_dataset(
         },
         tokenizer,
     )?;
-    dataset.notes.iter().for_each(|note| say(&format!("note: {note}")));
-    dataset.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let mut say_all = |notes: &[String], warnings: &[String]| {
+        notes.iter().for_each(|note| say(&format!("note: {note}")));
+        warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    };
+    say_all(&dataset.notes, &dataset.warnings);
     let size = (config.resolution.width as usize, config.resolution.height as usize);
     let sheet = DataSheet::new(&dataset.examples, size)?;
+    let (notes, warnings) = sheet.notices();
+    say_all(&notes, &warnings);
     say(&sheet.to_string());
     Ok((dataset.examples, sheet))
 }

@@ -209,3 +209,20 @@ fn a_caption_file_that_no_picture_needs_is_named() {
     assert!(finished.stderr.lines().any(named), "{}", finished.stderr);
     assert!(fs::exists(workspace.lora()).expect("a readable folder"));
 }
+
+#[test]
+fn latents_kept_on_disk_change_nothing_but_the_time() {
+    let workspace = Workspace::new();
+    let cached = |workspace: &Workspace| {
+        let files = workspace.written();
+        files.into_iter().filter(|file| file.starts_with("cache/")).count()
+    };
+    workspace.train(&[]).expect_success();
+    let losses = workspace.probe_losses();
+    assert_eq!(cached(&workspace), 0, "nothing is kept unless asked for");
+    for run in ["that fills the cache", "that finds it"] {
+        workspace.train(&["cache_latents_to_disk=true"]).expect_success();
+        assert!(workspace.probe_losses().ends_with(&losses), "a run {run}: {:?}", workspace.probe_losses());
+        assert_eq!(cached(&workspace), PICTURES as usize, "a run {run}");
+    }
+}

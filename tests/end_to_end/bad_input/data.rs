@@ -31,6 +31,16 @@ fn a_truncated_picture() {
 }
 
 #[test]
+fn what_is_done_to_odd_pictures_is_told() {
+    let workspace = Workspace::new();
+    let deep = image::open(workspace.path("data/p1.png")).expect("a picture").into_rgb16();
+    deep.save(workspace.path("data/p1.png")).expect("a small picture");
+    let told = "note: pictures with 16 bits per channel, reduced to 8 (1): p1.png";
+    let stderr = workspace.train(&[]).expect_success().stderr;
+    assert!(stderr.contains(told), "{stderr}");
+}
+
+#[test]
 fn a_text_file_called_png() {
     let workspace = Workspace::new();
     workspace.write("data/p2.png", "no picture at all");

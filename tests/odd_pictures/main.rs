@@ -1,0 +1,55 @@
+//! Odd pictures, tables and folders, and what must happen to each: a table of cases per kind. Pictures whose colours
+//! other programs were asked about are recorded by `tools/record_pictures.py`; the others are made here.
+
+mod folders;
+mod make;
+mod pictures;
+mod tables;
+
+use std::{fs, path::Path, sync::LazyLock};
+
+use lora_wgpu::data::{
+    dataset::{Dataset, DatasetOptions},
+    tokenizer::ClipTokenizer,
+};
+use tempfile::TempDir;
+
+/// A folder with these files.
+fn folder_with(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a new folder");
+        fs::write(path, content).expect("the test's folder can be written");
+    }
+    folder
+}
+
+/// What a data set is understood to be: names with captions, and everything that is said; or the refusal.
+struct Understood {
+    captions: Vec<(String, String)>,
+    said: Vec<String>,
+}
+
+fn understand(folder: &Path, metadata: Option<&Path>) -> Result<Understood, String> {
+    let options = DatasetOptions {
+        train_data_dir: folder.to_owned(),
+        metadata_path: metadata.map(Path::to_owned),
+        caption_extension: None,
+        allow_missing_captions: false,
+        num_repeats: 1,
+    };
+    static TOKENIZER: LazyLock<ClipTokenizer> =
+        LazyLock::new(|| ClipTokenizer::new().expect("the vocabulary inside the binary"));
+    let dataset = Dataset::open(&options, &TOKENIZER).map_err(|error| format!("{error:#}"))?;
+    let name = |path: &Path| path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned();
+    let captions = dataset.examples.iter().map(|example| (name(&example.path), example.caption.clone()));
+    Ok(Understood { captions: captions.collect(), said: [dataset.notes, dataset.warnings].concat() })
+}
+
+/// Fails where a part is missing in `text`.
+#[track_caller]
+fn holds(what: &str, text: &str, parts: &[&str]) {
+    let missing: Vec<_> = parts.iter().filter(|part| !text.contains(**part)).collect();
+    assert!(missing.is_empty(), "{what}: no {missing:?} in: {text}");
+}
