@@ -2,15 +2,14 @@
 //
 // x, y: (B, P, C) with P positions; a group is C/groups neighbouring channels, not always a multiple of four.
 // Positions are cut into chunks, walked over in columns of four channels, so that a group's width does not matter.
-// Partial results of the chunks are combined by one workgroup per (sample, group), in a fixed order. Its results are
-// stored per channel, to be read as vectors.
+// Partial results of the chunks are combined by one workgroup of REDUCE_LANES per (sample, group), in a fixed order. Its
+// results are stored per channel, to be read as vectors.
 //
 // Dispatch: flat, one invocation per (chunk, column); combine_*: (groups, B) workgroups.
 
 #import shared/activation.wgsl
 #import shared/chunks.wgsl
 #import shared/index.wgsl
-const REDUCE_LANES: u32 = 256u;
 #import shared/reduce.wgsl
 
 struct Params {
@@ -95,7 +94,7 @@ fn store_per_channel(local: u32, sample: u32, group: u32, values: vec2<f32>) {
 }
 
 // mean = Σ n·mean_e / N, variance = Σ (squares_e + n·(mean_e − mean)²) / N over the group's entries e of n positions.
-@compute @workgroup_size(256)
+@compute @workgroup_size(REDUCE_LANES)
 fn combine_statistics(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
@@ -185,7 +184,7 @@ fn sum_gradients(
 }
 
 // Means over the group.
-@compute @workgroup_size(256)
+@compute @workgroup_size(REDUCE_LANES)
 fn combine_gradients(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) local: u32,

@@ -1,4 +1,5 @@
-//! `lora-wgpu`: exit code 0 where all went well, 1 where a check failed, 2 where the user or the environment is at fault.
+//! `lora-wgpu`: exit code 0 where all went well, 1 where a check failed, 2 where the user or the environment is at fault,
+//! 130 where the user stopped it.
 
 use std::{
     io::{self, Write},
@@ -6,12 +7,13 @@ use std::{
 };
 
 use clap::Parser;
-use lora_wgpu::cli::{Cli, Outcome, is_broken_pipe};
+use lora_wgpu::cli::{Cli, INTERRUPTED, Outcome, is_broken_pipe};
 
 fn main() -> ExitCode {
     match Cli::parse().run(&mut io::stdout().lock()) {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::CheckFailed) => ExitCode::from(1),
+        Ok(Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);

@@ -69,3 +69,31 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(output.status.success(), "{output:?}");
     assert!(!text(&output.stderr).contains("panicked"), "{output:?}");
 }
+
+#[test]
+fn ready_made_configurations_are_valid() {
+    let files = std::fs::read_dir("configs").expect("the configurations lie in the repository");
+    let paths: Vec<_> = files.map(|file| file.expect("a readable folder").path()).collect();
+    assert!(paths.len() >= 5, "{paths:?}");
+    for path in paths {
+        lora_wgpu::config::load(&path, &[]).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
+    }
+}
+
+#[test]
+fn shells_get_their_completions() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = lora_wgpu(&["completions", shell]).success();
+        assert!(text(&script.get_output().stdout).contains("devices"), "{shell}");
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_each_subcommand() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    lora_wgpu(&["man", &folder.path().display().to_string()]).success();
+    for page in ["lora-wgpu.1", "lora-wgpu-train.1", "lora-wgpu-check.1", "lora-wgpu-devices.1"] {
+        let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
+        assert!(text.contains(".TH"), "{page}: {text}");
+    }
+}

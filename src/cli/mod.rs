@@ -1,8 +1,10 @@
 //! The command line: one file per subcommand, each with its arguments and `run`.
 
 mod check;
+mod completions;
 mod device;
 mod devices;
+mod man;
 mod train;
 
 use std::io::{self, Write};
@@ -22,6 +24,8 @@ enum Command {
     Train(train::TrainArgs),
     Check(check::CheckArgs),
     Devices(devices::DevicesArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// How a command ended that could do its work.
@@ -30,7 +34,12 @@ pub enum Outcome {
     Success,
     /// What was to be checked does not hold; the output says what.
     CheckFailed,
+    /// The user stopped it; what was done until then is saved.
+    Interrupted,
 }
+
+/// The exit code of a program that Ctrl-C ended, as shells count.
+pub const INTERRUPTED: u8 = 130;
 
 impl Cli {
     /// Runs the subcommand, whose results go to `out`.
@@ -42,6 +51,8 @@ impl Cli {
             Command::Train(args) => train::train(args, out),
             Command::Check(args) => check::check(args, out),
             Command::Devices(args) => devices::devices(args, out),
+            Command::Completions(args) => completions::completions(args, out),
+            Command::Man(args) => man::man(args, out),
         }
     }
 }

@@ -5,16 +5,19 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
     config,
     gpu::GpuOptions,
-    train::trainer::{RunOptions, RunSummary, run},
+    train::{
+        stop::{Interruption, StopRequest},
+        trainer::{RunOptions, RunSummary, run},
+    },
 };
 
-use super::{Outcome, device};
+use super::{INTERRUPTED, Outcome, device};
 
 /// Train a LoRA as a YAML file describes.
 #[derive(Debug, Args)]
@@ -49,17 +52,35 @@ pub fn train(args: &TrainArgs, out: &mut dyn Write) -> Result<Outcome> {
         say(&format!("\nthe whole configuration, as it is stored beside the LoRA:\n{}", loaded.yaml));
     }
     let gpu = device::open(&GpuOptions { device: loaded.config.device.clone(), ..Default::default() }, say)?;
-    let options = RunOptions { resolved_yaml: &loaded.yaml, plan_only: args.plan };
-    match run(&gpu, &loaded.config, &options, say)? {
-        Some(summary) => report(&summary, &loaded.config.output_name, out)?,
-        None => write!(out, "{}", loaded.yaml)?,
-    }
-    Ok(Outcome::Success)
+    let options = RunOptions { resolved_yaml: &loaded.yaml, plan_only: args.plan, stop: stop_on_interruption()? };
+    let Some(summary) = run(&gpu, &loaded.config, &options, say)? else {
+        write!(out, "{}", loaded.yaml)?;
+        return Ok(Outcome::Success);
+    };
+    report(&summary, out)?;
+    Ok(if summary.steps < summary.planned_steps { Outcome::Interrupted } else { Outcome::Success })
+}
+
+/// Ctrl-C, and what else asks a program to end, stops the training after its step; a second time, or before training
+/// has begun, the program at once.
+fn stop_on_interruption() -> Result<StopRequest> {
+    let stop = StopRequest::default();
+    let of_handler = stop.clone();
+    ctrlc::set_handler(move || match of_handler.interrupt() {
+        Interruption::AfterStep => eprintln!("\nstopping after this step, and saving; once more to stop at once"),
+        Interruption::Now => std::process::exit(INTERRUPTED.into()),
+    })
+    .context("cannot watch for Ctrl-C")?;
+    Ok(stop)
 }
 
 /// The last lines: how it went, which file goes where, and what to try.
-fn report(summary: &RunSummary, name: &str, out: &mut dyn Write) -> io::Result<()> {
-    let RunSummary { files, first_probe, last_probe, steps, seconds, example_caption } = summary;
+fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
+    let RunSummary { files, first_probe, last_probe, steps, planned_steps, seconds, example_caption } = summary;
+    let name = files.kohya.file_stem().unwrap_or_default().to_string_lossy();
+    if steps < planned_steps {
+        writeln!(out, "stopped after {steps} of {planned_steps} steps")?;
+    }
     writeln!(out, "{steps} steps in {seconds:.0} s; probe loss {first_probe:.5} before, {last_probe:.5} after")?;
     writeln!(out, "for a Stable Diffusion WebUI, copy into its models/Lora folder:\n  {}", files.kohya.display())?;
     writeln!(out, "for diffusers (not for a WebUI):\n  {}", files.diffusers.display())?;

@@ -2,15 +2,13 @@
 
 use crate::{
     gpu::{
-        Access::{Read, Write},
-        Cost, KernelSpec,
+        Access::{self, Read, Write},
+        Cost, KernelSpec, Variant,
     },
     tape::{Arg, Backward, Lowering, Op, Tape, Value},
 };
 
 use super::chunks::{ChunkBand, ChunkParams, Chunks};
-
-const FILE: &str = "group_norm.wgsl";
 
 #[derive(Clone, Copy, Debug)]
 struct GroupNorm {
@@ -61,13 +59,13 @@ impl Op for GroupNorm {
         let (out, statistics) = (lowering.output(0), lowering.output(1));
         let chunks = Chunks::of(lowering.shape(x));
         let moments = lowering.scratch("moments", &[chunks.count(), 2, chunks.channels]);
-        let kernel = KernelSpec::new(FILE, "measure", &[Read, Write]);
+        let kernel = group_norm_kernel(lowering, "measure", &[Read, Write]);
         for band in chunks.bands_for(lowering) {
             let args = vec![chunks.arg(x, &band), moments.into()];
             self.launch_band(lowering, &kernel, args, &chunks, &band, Cost { flops: 6, bytes: 4 });
         }
         self.launch_combine(lowering, "combine_statistics", moments, statistics, &chunks);
-        let kernel = KernelSpec::new(FILE, "forward", &[Read, Read, Read, Read, Write]);
+        let kernel = group_norm_kernel(lowering, "forward", &[Read, Read, Read, Read, Write]);
         for band in chunks.bands_for(lowering) {
             let args = vec![chunks.arg(x, &band), statistics.into(), gamma.into(), beta.into(), chunks.arg(out, &band)];
             self.launch_band(lowering, &kernel, args, &chunks, &band, Cost { flops: 8, bytes: 8 });
@@ -100,20 +98,26 @@ impl Op for GroupNormBackward {
             let (x, d_out) = (chunks.arg(x, band), chunks.arg(d_out, band));
             vec![x, statistics.into(), gamma.into(), beta.into(), d_out]
         };
-        let kernel = KernelSpec::new(FILE, "sum_gradients", &[Read, Read, Read, Read, Read, Write]);
+        let kernel = group_norm_kernel(lowering, "sum_gradients", &[Read, Read, Read, Read, Read, Write]);
         for band in chunks.bands_for(lowering) {
             let mut args = read(&band);
             args.push(sums.into());
             self.0.launch_band(lowering, &kernel, args, &chunks, &band, Cost { flops: 14, bytes: 8 });
         }
         self.0.launch_combine(lowering, "combine_gradients", sums, means, &chunks);
-        let kernel = KernelSpec::new(FILE, "backward", &[Read, Read, Read, Read, Read, Read, Write]);
+        let kernel = group_norm_kernel(lowering, "backward", &[Read, Read, Read, Read, Read, Read, Write]);
         for band in chunks.bands_for(lowering) {
             let mut args = read(&band);
             args.extend([means.into(), chunks.arg(d_x, &band)]);
             self.0.launch_band(lowering, &kernel, args, &chunks, &band, Cost { flops: 15, bytes: 12 });
         }
     }
+}
+
+fn group_norm_kernel(lowering: &Lowering<'_>, entry: &'static str, bindings: &[Access]) -> KernelSpec {
+    // A CPU driver switches between the subgroups of a workgroup at every barrier: 1 to 2 ms for 256 lanes.
+    let reduce_lanes = if lowering.caps().variant == Variant::CpuDriver { 8 } else { 256 };
+    KernelSpec::new("group_norm.wgsl", entry, bindings).constant("REDUCE_LANES", reduce_lanes)
 }
 
 impl GroupNorm {
@@ -141,7 +145,7 @@ impl GroupNorm {
         chunks: &Chunks,
     ) {
         let elements = lowering.elements(partials) as u64;
-        let kernel = KernelSpec::new(FILE, entry, &[Read, Write]);
+        let kernel = group_norm_kernel(lowering, entry, &[Read, Write]);
         let workgroups = [self.groups as u32, chunks.samples as u32, 1];
         let cost = Cost { flops: 3 * elements, bytes: 4 * elements };
         let params = self.params(chunks, &chunks.whole());

@@ -14,5 +14,6 @@ pub mod progress;
 mod run_loop;
 mod setup;
 pub mod step;
+pub mod stop;
 pub mod tensorboard;
 pub mod trainer;

@@ -61,6 +61,15 @@ impl Output {
         self.save(&format!("{}-{epoch:06}", self.name), modules, epoch, step)
     }
 
+    /// Writes the files of a run that was stopped: `<output_name>-step00000042.safetensors` as sd-scripts names it, and
+    /// diffusers' twin. A finished run's file of the same name is another one.
+    ///
+    /// # Errors
+    /// As [`Output::save_final`].
+    pub fn save_stopped(&mut self, modules: &[LoraModule], epoch: u32, step: u32) -> Result<SavedFiles> {
+        self.save(&format!("{}-step{step:08}", self.name), modules, epoch, step)
+    }
+
     fn save(&mut self, stem: &str, modules: &[LoraModule], epoch: u32, step: u32) -> Result<SavedFiles> {
         self.metadata.output_name = stem.to_owned();
         self.metadata.epoch = epoch as usize;

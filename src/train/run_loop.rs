@@ -21,6 +21,7 @@ use super::{
     progress::Progress,
     setup::prediction,
     step::{Batch, StepPrograms, UpdateSettings},
+    stop::StopRequest,
     tensorboard::run_folder,
 };
 
@@ -41,6 +42,16 @@ pub(super) struct Run<'a> {
     progress: Progress,
     pub length: RunLength,
     pub started: Instant,
+}
+
+/// How a run's loop ended.
+pub(super) struct RunEnd {
+    pub files: SavedFiles,
+    /// Loss on the probes before and after.
+    pub first_probe: f64,
+    pub last_probe: f64,
+    /// Steps done.
+    pub steps: u32,
 }
 
 impl<'a> Run<'a> {
@@ -93,9 +104,10 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Trains to the end. Gives the final files, and the probe loss before and after.
-    pub fn train(&mut self, output: &mut Output) -> Result<(SavedFiles, (f64, f64))> {
+    /// Trains to the end, or to the step after which `stop` is requested.
+    pub fn train(&mut self, output: &mut Output, stop: &StopRequest) -> Result<RunEnd> {
         let first_probe = self.probe(0)?;
+        stop.training_begins();
         let mut last_probe = first_probe;
         let mut step = 0;
         for epoch in 1..=self.length.epochs {
@@ -107,17 +119,26 @@ impl<'a> Run<'a> {
                 let micro_batches = self.rules.update(self.data, step, &update);
                 let images = update.iter().map(Vec::len).sum::<usize>() as u32;
                 self.step(epoch, step, &micro_batches, images)?;
+                if stop.is_requested() && step < self.length.steps {
+                    let files = output.save_stopped(&self.lora.read(self.gpu)?, epoch, step)?;
+                    return Ok(RunEnd { files, first_probe, last_probe: self.probe(step)?, steps: step });
+                }
             }
             self.metrics.epoch(epoch, step)?;
             last_probe = self.probe(step)?;
-            let last = epoch == self.length.epochs;
-            if !last && epoch.is_multiple_of(self.config.save_every_n_epochs) {
-                let files = output.save_epoch(&self.lora.read(self.gpu)?, epoch, step)?;
-                self.progress.line(&format!("epoch {epoch}: saved {}", files.kohya.display()));
-            }
+            self.save_epoch(output, epoch, step)?;
         }
         let files = output.save_final(&self.lora.read(self.gpu)?, self.length.epochs, step)?;
-        Ok((files, (first_probe, last_probe)))
+        Ok(RunEnd { files, first_probe, last_probe, steps: step })
+    }
+
+    /// Saves an epoch's LoRA where the configuration wants one; the last epoch's is the run's result.
+    fn save_epoch(&mut self, output: &mut Output, epoch: u32, step: u32) -> Result<()> {
+        if epoch < self.length.epochs && epoch.is_multiple_of(self.config.save_every_n_epochs) {
+            let files = output.save_epoch(&self.lora.read(self.gpu)?, epoch, step)?;
+            self.progress.line(&format!("epoch {epoch}: saved {}", files.kohya.display()));
+        }
+        Ok(())
     }
 
     fn step(&mut self, epoch: u32, step: u32, micro_batches: &[Batch], images: u32) -> Result<()> {

@@ -82,15 +82,16 @@ pub(super) fn warn_about_checkpoint(config: &TrainConfig, checkpoint: &Checkpoin
     }
 }
 
-/// Builds the encoders without uploading them, so that whatever they lack is said before anything is computed.
-pub(super) fn check_encoders(checkpoint: &Checkpoint) -> Result<()> {
+/// Builds the encoders without uploading them, so that whatever they lack is said before anything is computed. Gives
+/// the modules of the text encoder.
+pub(super) fn check_encoders(checkpoint: &Checkpoint) -> Result<Vec<Module>> {
     let builder = Builder::new(&checkpoint.text_encoder);
     ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    builder.finish("text encoder")?;
+    let text_modules = builder.finish("text encoder")?.modules;
     let builder = Builder::new(&checkpoint.vae);
     VaeEncoder::new(&builder, VaeConfig::of(&checkpoint.vae)?);
     builder.finish("VAE")?;
-    Ok(())
+    Ok(text_modules)
 }
 
 /// The LoRA that the configuration asks for, on the modules it targets.
@@ -103,13 +104,10 @@ pub(super) fn new_lora(gpu: &Gpu, config: &TrainConfig, modules: &[Module]) -> L
 /// Reads `network_weights`; all modules of the base model count as known, so that a text encoder's part is recognized.
 pub(super) fn read_initial(
     path: &std::path::Path,
-    checkpoint: &Checkpoint,
     unet_modules: &[Module],
+    text_modules: &[Module],
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<LoraModule>> {
-    let builder = Builder::new(&checkpoint.text_encoder);
-    ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    let text_modules = builder.finish("text encoder")?.modules;
     let known = |part: Part, modules: &[Module]| -> Vec<ModuleRef> {
         let of = |module: &Module| ModuleRef {
             part,
@@ -120,7 +118,7 @@ pub(super) fn read_initial(
         };
         modules.iter().map(of).collect()
     };
-    let all = [known(Part::Unet, unet_modules), known(Part::TextEncoder, &text_modules)].concat();
+    let all = [known(Part::Unet, unet_modules), known(Part::TextEncoder, text_modules)].concat();
     let contents = lora::read(path, &all).context("network_weights")?;
     contents.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let (unet, text): (Vec<_>, Vec<_>) = contents.modules.into_iter().partition(|module| module.part == Part::Unet);

@@ -23,6 +23,7 @@ use super::{
         upload_unet, warn_about_checkpoint,
     },
     step::StepPlans,
+    stop::StopRequest,
 };
 
 /// What a run is given besides its configuration.
@@ -31,6 +32,8 @@ pub struct RunOptions<'a> {
     pub resolved_yaml: &'a str,
     /// Print the memory plan and stop before anything is allocated.
     pub plan_only: bool,
+    /// Ends the run after a step, with what it has learned saved.
+    pub stop: StopRequest,
 }
 
 /// How a run ended.
@@ -39,7 +42,9 @@ pub struct RunSummary {
     /// Loss on the probes (or the held-out pictures) before and after.
     pub first_probe: f64,
     pub last_probe: f64,
+    /// Steps done; fewer than planned where the run was stopped.
     pub steps: u32,
+    pub planned_steps: u32,
     pub seconds: f64,
     /// A caption of the training set, for a prompt to try.
     pub example_caption: String,
@@ -62,12 +67,12 @@ pub fn run(
     let split = choose_split(config, &examples, say)?;
     let checkpoint = Checkpoint::open(&config.base_model, config.vae.as_deref())?;
     warn_about_checkpoint(config, &checkpoint, say);
-    check_encoders(&checkpoint)?;
+    let text_modules = check_encoders(&checkpoint)?;
     let builder = Builder::new(&checkpoint.unet);
     let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
     let built = builder.finish("U-Net")?;
     let lora = new_lora(gpu, config, &built.modules);
-    let initial = config.network_weights.as_deref().map(|path| read_initial(path, &checkpoint, &built.modules, say));
+    let initial = config.network_weights.as_deref().map(|path| read_initial(path, &built.modules, &text_modules, say));
     let initial = initial.transpose()?;
     initial.as_deref().map(|modules| lora.matching(modules)).transpose()?;
     let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
@@ -88,14 +93,15 @@ pub fn run(
     save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
     let mut run = Run::new(gpu, config, &lora, &programs, &data, &examples, &split, options.resolved_yaml)?;
     let mut output = Output::new(config, &checkpoint, &sheet, &run.length);
-    let (files, probes) = run.train(&mut output)?;
+    let end = run.train(&mut output, &options.stop)?;
     let pictures: Vec<&Path> = split.train.iter().map(|&index| examples[index].path.as_path()).collect();
     card::write(&config.output_dir, &config.output_name, &config.provenance, &pictures, config.resolution)?;
     Ok(Some(RunSummary {
-        files,
-        first_probe: probes.0,
-        last_probe: probes.1,
-        steps: run.length.steps,
+        files: end.files,
+        first_probe: end.first_probe,
+        last_probe: end.last_probe,
+        steps: end.steps,
+        planned_steps: run.length.steps,
         seconds: run.started.elapsed().as_secs_f64(),
         example_caption: examples[split.train[0]].caption.clone(),
     }))

@@ -3,5 +3,7 @@
 
 mod bad_input;
 mod check;
+#[cfg(unix)]
+mod stop;
 mod support;
 mod train;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use image::{Rgb, RgbImage};
@@ -139,13 +139,20 @@ fn list_files(folder: &Path, prefix: &str, files: &mut Vec<String>) {
 
 /// Runs the program.
 pub fn run(arguments: &[String]) -> Finished {
-    let output = Command::new(env!("CARGO_BIN_EXE_lora-wgpu"))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program that this test was built with");
+    let output = start(arguments).wait_with_output().expect("a child of ours");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Finished { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Starts the program, whose output is to be collected.
+pub fn start(arguments: &[String]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_lora-wgpu"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program that this test was built with")
 }
 
 impl Finished {
