@@ -76,7 +76,7 @@ class Layouts:
 
     def tiling(self):
         name = self.pick(*shapes.TILINGS)
-        field = shapes.tiling(self.grid, name, self.random.uniform(3, 8), self.random)
+        field = shapes.tiling(self.grid, name, self.random.uniform(2.5, 6), self.random)
         scale = self.pick("", "", "all-over ", "repeating ")
         phrase = self.pick(f"{article(scale + 'pattern')} of {name}", f"{scale}{name}", f"{name}, geometric pattern")
         return Drawing(phrase, self.grid.mask(field))
@@ -84,7 +84,7 @@ class Layouts:
     def repeat(self):
         """Vignettes in rows and columns; in a half-drop, every other column starts half a cell lower."""
         subject, mask = self.vignette()
-        across, half_drop = int(self.random.integers(2, 6)), self.random.uniform() < 0.5
+        across, half_drop = int(self.random.integers(2, 5)), self.random.uniform() < 0.5
         stamp, cell = Stamp(self.size), 1 / across
         flips = self.random.uniform() < 0.3
         for column in range(across):

@@ -51,7 +51,7 @@ class Stage:
         self.modules = modules
         self.averages = {name: Average(module) for name, module in modules.items()}
         self.trained = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, lr=self.peak_rate, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.optimiser = torch.optim.AdamW(self.trained, lr=self.peak_rate, betas=(0.9, 0.995), weight_decay=1e-4)
         self.random = numpy.random.default_rng(seed)
         torch.manual_seed(seed)
         if self.path.exists():

@@ -8,8 +8,12 @@ from PIL import Image
 from ornaments import Ornaments, clothlike
 from run import Stage
 
-# (crop side, crops a step) in thirds of the time: small ones for speed, then whole pictures among them.
-CROPS = (((32, 8),), ((64, 4),), ((64, 4), (64, 4), (64, 4), (128, 1), (256, 1)))
+# From which share of the time, and which (crop side, crops a step): small ones for speed, at last whole pictures too.
+CROPS = (
+    (0.0, ((32, 8),)),
+    (0.45, ((64, 4),)),
+    (0.8, ((64, 4), (64, 4), (64, 4), (128, 1), (256, 1))),
+)
 KL_WEIGHT = 1e-4  # keeps latents smooth; far below what would blur
 EDGE_WEIGHT = 0.5
 
@@ -53,7 +57,7 @@ class VaeStage(Stage):
         return piece
 
     def batch(self):
-        crops = CROPS[min(2, int(3 * self.progress))]
+        crops = [crops for share, crops in CROPS if self.progress >= share][-1]
         side, count = crops[self.random.integers(len(crops))]
         return as_tensor([self.crop(side) for _ in range(count)])
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import numpy
-from PIL import Image
+from PIL import Image, ImageFilter
 
 # What a caption calls each drawing; the boldest ones, since a latent pixel is 8 pixels wide.
 CATALOGUE = {
@@ -42,6 +42,8 @@ CORNER = "corner"  # drawings that grow out of the upper left or right corner
 SUBJECTS = [name for name in CATALOGUE if name != CORNER]
 
 SIDE = 256  # longest side of a cached mask in pixels
+THIN = 0.2  # drawings that cover less than this are drawn with a broader pen
+BROAD_PEN, PEN = 7, 3  # pixels that lines gain, plus one
 
 
 def rasterise(svg):
@@ -54,6 +56,12 @@ def rasterise(svg):
     return 255 - numpy.asarray(square)
 
 
+def emboldened(mask):
+    """The mask with broader lines: what is thinner than a few pixels is lost on latents of 8 pixels."""
+    pen = BROAD_PEN if mask.mean() < THIN * 255 else PEN
+    return numpy.asarray(Image.fromarray(mask).filter(ImageFilter.MaxFilter(pen)))
+
+
 class Vignettes:
     """The catalogue's masks, by subject."""
 
@@ -61,7 +69,8 @@ class Vignettes:
         """Reads `cache` (an .npz), or makes it from the SVG files in `folder`."""
         if not Path(cache).exists():
             numbers = sorted({number for group in CATALOGUE.values() for number in group})
-            numpy.savez_compressed(cache, **{str(n): rasterise(Path(folder) / f"{n:03d}.svg") for n in numbers})
+            masks = {str(n): emboldened(rasterise(Path(folder) / f"{n:03d}.svg")) for n in numbers}
+            numpy.savez_compressed(cache, **masks)
         with numpy.load(cache) as masks:
             self.masks = {int(name): Image.fromarray(masks[name]) for name in masks.files}
 
