@@ -130,6 +130,7 @@ class UnetStage(Stage):
     SMALL, LARGE = (128, 32), (256, 12)  # picture side, batch
     GAMMA = 5.0
     FIRST, CAPACITY = 768, 12288  # pictures drawn before the first step, and kept at most
+    TRAINED_PER_DRAWN = 8
 
     def __init__(self, folder, minutes, unet, text_encoder, vae, tokens, vignettes, seed):
         self.unet, self.text_encoder = unet, text_encoder
@@ -155,17 +156,15 @@ class UnetStage(Stage):
         self.pool.restore(state)
 
     def next_batch(self):
-        size, count = self.SMALL if self.progress < self.SMALL_SHARE else self.LARGE
-        if self.pool is None or (self.pool.size < size):
+        """Small pictures in the beginning; large ones from then on, whatever budget a later run brings."""
+        grown = self.pool is not None and self.pool.size == self.LARGE[0]
+        size, count = self.SMALL if self.progress < self.SMALL_SHARE and not grown else self.LARGE
+        if self.pool is None or self.pool.size != size:
             self.pool = self.new_pool(size)
             while len(self.pool) < self.FIRST:
                 self.pool.grow(16)
-        self.pool.grow(count // 6)
-        return self.pool.batch(self.pool_batch(count), self.random)
-
-    def pool_batch(self, count):
-        """A pool of small pictures goes on being used where a larger budget moved the boundary back."""
-        return self.SMALL[1] if self.pool.size == self.SMALL[0] else min(count, self.LARGE[1])
+        self.pool.grow(count // self.TRAINED_PER_DRAWN)
+        return self.pool.batch(count, self.random)
 
     def step(self):
         if self.paused and self.progress >= self.PAUSE_SHARE:
