@@ -11,14 +11,14 @@ pub struct BroadcastTile {
     quads: usize,
 }
 
-/// Fewest multiplications that pay for the large tile's kernel, which takes a driver seconds to compile.
+/// Fewest multiplications of a launch that pay for the large tile's kernel, which takes a driver seconds to compile.
 const LARGE_PRODUCT: usize = 1 << 24;
 
 impl BroadcastTile {
-    /// For `rows` × `columns` sums of `k` products. Large tiles load least for each product; they are for large
-    /// products, and where the last tile is not mostly empty.
-    pub fn choose(rows: usize, columns: usize, k: usize) -> Self {
-        let large = rows * columns * k >= LARGE_PRODUCT && fits(rows, 64, 16);
+    /// For `rows` × `columns` sums of `products` multiplications, over all of a launch's matrices. Large tiles load least
+    /// for each product; they are for much work, and where the last tile is not mostly empty.
+    pub fn choose(rows: usize, columns: usize, products: usize) -> Self {
+        let large = rows * columns * products >= LARGE_PRODUCT && fits(rows, 64, 16);
         let pairs = columns.div_ceil(4).is_multiple_of(2);
         Self { rows: if large { 64 } else { 16 }, quads: if pairs && fits(columns, 64, 32) { 2 } else { 1 } }
     }
@@ -60,8 +60,8 @@ fn fits(size: usize, large: usize, small: usize) -> bool {
 mod tests {
     use super::*;
 
-    fn tile(rows: usize, columns: usize, k: usize) -> (usize, usize) {
-        let tile = BroadcastTile::choose(rows, columns, k);
+    fn tile(rows: usize, columns: usize, products: usize) -> (usize, usize) {
+        let tile = BroadcastTile::choose(rows, columns, products);
         (tile.rows(), tile.columns())
     }
 
