@@ -19,6 +19,24 @@ struct Params {
 @group(0) @binding(1) var<storage, read> source: array<vec4<f32>>; // (B, H, W, C / 4); backward: (B, H', W', C / 4)
 @group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>; // the other of the two
 
+struct Place {
+    image: u32,
+    row: u32,
+    column: u32,
+    quad: u32,
+}
+
+// Where quad i of pictures of this size lies.
+fn place(i: u32, height: u32, width: u32) -> Place {
+    let pixel = i / params.quads;
+    return Place(pixel / width / height, pixel / width % height, pixel % width, i % params.quads);
+}
+
+// The quad at this place, of pictures of this size.
+fn quad_at(place: Place, height: u32, width: u32) -> u32 {
+    return ((place.image * height + place.row) * width + place.column) * params.quads + place.quad;
+}
+
 @compute @workgroup_size(256)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -26,13 +44,9 @@ fn forward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, workgroups, local);
-    let quad = i % params.quads;
-    let column = i / params.quads % params.width;
-    let row = i / params.quads / params.width % params.height;
-    let image = i / params.quads / params.width / params.height;
-    if image < params.images {
-        let pixel = (image * params.source_height + row) * params.source_width + column;
-        result[i] = source[pixel * params.quads + quad];
+    let at = place(i, params.height, params.width);
+    if at.image < params.images {
+        result[i] = source[quad_at(at, params.source_height, params.source_width)];
     }
 }
 
@@ -43,15 +57,11 @@ fn backward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, workgroups, local);
-    let quad = i % params.quads;
-    let column = i / params.quads % params.source_width;
-    let row = i / params.quads / params.source_width % params.source_height;
-    let image = i / params.quads / params.source_width / params.source_height;
-    if image < params.images {
+    let at = place(i, params.source_height, params.source_width);
+    if at.image < params.images {
         var value = vec4<f32>();
-        if row < params.height && column < params.width {
-            let pixel = (image * params.height + row) * params.width + column;
-            value = source[pixel * params.quads + quad];
+        if at.row < params.height && at.column < params.width {
+            value = source[quad_at(at, params.height, params.width)];
         }
         result[i] = value;
     }

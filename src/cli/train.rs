@@ -12,6 +12,7 @@ use crate::{
     config,
     gpu::GpuOptions,
     train::{
+        card::PREFERRED_WEIGHT,
         stop::{Interruption, StopRequest},
         trainer::{RunOptions, RunSummary, run},
     },
@@ -84,5 +85,5 @@ fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{steps} steps in {seconds:.0} s; probe loss {first_probe:.5} before, {last_probe:.5} after")?;
     writeln!(out, "for a Stable Diffusion WebUI, copy into its models/Lora folder:\n  {}", files.kohya.display())?;
     writeln!(out, "for diffusers (not for a WebUI):\n  {}", files.diffusers.display())?;
-    writeln!(out, "a prompt to paste:\n  {example_caption}, <lora:{name}:0.8>")
+    writeln!(out, "a prompt to paste:\n  {example_caption}, <lora:{name}:{PREFERRED_WEIGHT}>")
 }

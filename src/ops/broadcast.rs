@@ -41,10 +41,10 @@ impl BroadcastTile {
     pub fn kernel(self, kernel: KernelSpec, wide_source: bool, weight: DType, wide_weight: bool) -> KernelSpec {
         let source = if wide_source { "shared/source8_wide.wgsl" } else { "shared/source8_narrow.wgsl" };
         let weights = match (wide_weight, weight) {
-            (false, _) => [weight_import(weight), "shared/weight8_narrow.wgsl"],
+            (true, DType::F32) => ["shared/weight8_f32.wgsl", "shared/weight8_wide.wgsl"],
             (true, DType::F16) => ["shared/weight8_f16.wgsl", "shared/weight8_wide.wgsl"],
             (true, DType::BF16) => ["shared/weight8_bf16.wgsl", "shared/weight8_wide.wgsl"],
-            (true, _) => ["shared/weight8_f32.wgsl", "shared/weight8_wide.wgsl"],
+            (_, weight) => [weight_import(weight), "shared/weight8_narrow.wgsl"],
         };
         let kernel = kernel.constant("ROWS", self.rows as u32).constant("QUADS", self.quads as u32);
         weights.into_iter().fold(kernel.import(source), KernelSpec::import)

@@ -13,8 +13,8 @@ use crate::{
     weights::write_atomically,
 };
 
-/// The strength that WebUIs put into the prompt when the card is clicked.
-pub(super) const PREFERRED_WEIGHT: f64 = 0.8;
+/// The strength to begin with: what WebUIs put into the prompt when the card is clicked.
+pub const PREFERRED_WEIGHT: f64 = 0.8;
 
 /// Writes both files beside `<name>.safetensors`. Those that exist stay: somebody may have edited them.
 ///

@@ -1,7 +1,7 @@
 //! Training: the LoRA's state, the programs of a step, encoders, schedules, metrics and the trainer around them.
 
 pub mod batches;
-mod card;
+pub mod card;
 pub mod case;
 pub mod counter;
 pub mod encode;

@@ -1,17 +1,11 @@
 //! Folders: what lies beside the pictures, and pictures that are not where they seem to be.
 
-use super::{folder_with, holds, understand};
+use super::{
+    Outcome::{self, Read, Refused},
+    folder_with, holds, understand,
+};
 
-enum Outcome {
-    /// The pictures, and parts of the lines said beside the captions' origin.
-    Read(&'static [&'static str], &'static [&'static str]),
-    /// Parts of the error.
-    Refused(&'static [&'static str]),
-}
-
-use Outcome::{Read, Refused};
-
-/// Files without content that count, and what must happen. Every `.txt` and `.caption` holds a word.
+/// Files without content that count, and what must happen: `Read` has the pictures. Every `.txt` and `.caption` holds a word.
 type Case = (&'static [&'static str], Outcome);
 
 const LEFT_OUT: &str = "files of formats that are not read, left out";
@@ -48,19 +42,10 @@ fn check((files, outcome): &Case) {
     let files: Vec<(&str, &[u8])> = files.iter().map(|name| (*name, &b"silk"[..])).collect();
     let folder = folder_with(&files);
     let what = format!("{:?}", files.iter().map(|(name, _)| name).collect::<Vec<_>>());
-    match (outcome, understand(folder.path(), None)) {
-        (Read(pictures, said), Ok(understood)) => {
-            let found: Vec<&str> = understood.captions.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!(found, *pictures);
-            let beside: Vec<&String> =
-                understood.said.iter().filter(|line| !line.starts_with("captions come")).collect();
-            holds(&what, &format!("{beside:?}"), said);
-            assert_eq!(beside.len(), said.len(), "{what}: {beside:?}");
-        }
-        (Refused(parts), Err(error)) => holds(&what, &error, parts),
-        (Read(..), Err(error)) => panic!("{what}: {error}"),
-        (Refused(parts), Ok(_)) => panic!("{what}: nobody says {parts:?}"),
-    }
+    outcome.judge(&what, understand(folder.path(), None), |captions, expected| {
+        let found: Vec<&str> = captions.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(found, expected);
+    });
 }
 
 #[test]

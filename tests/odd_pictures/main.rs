@@ -47,6 +47,38 @@ fn understand(folder: &Path, metadata: Option<&Path>) -> Result<Understood, Stri
     Ok(Understood { captions: captions.collect(), said: [dataset.notes, dataset.warnings].concat() })
 }
 
+/// What must become of a data set.
+enum Outcome {
+    /// What is expected of the pictures and captions, and parts of the lines said beside the captions' origin.
+    Read(&'static [&'static str], &'static [&'static str]),
+    /// Parts of the error.
+    Refused(&'static [&'static str]),
+}
+
+impl Outcome {
+    /// Fails where `result` is another outcome. `compare` holds names and captions against what is expected of them.
+    #[track_caller]
+    fn judge(
+        &self,
+        what: &str,
+        result: Result<Understood, String>,
+        compare: impl FnOnce(&[(String, String)], &[&str]),
+    ) {
+        match (self, result) {
+            (Self::Read(expected, said), Ok(understood)) => {
+                compare(&understood.captions, expected);
+                let beside: Vec<&String> =
+                    understood.said.iter().filter(|line| !line.starts_with("captions come")).collect();
+                holds(what, &format!("{beside:?}"), said);
+                assert_eq!(beside.len(), said.len(), "{what}: {beside:?}");
+            }
+            (Self::Refused(parts), Err(error)) => holds(what, &error, parts),
+            (Self::Read(..), Err(error)) => panic!("{what}: {error}"),
+            (Self::Refused(parts), Ok(_)) => panic!("{what}: nobody says {parts:?}"),
+        }
+    }
+}
+
 /// Fails where a part is missing in `text`.
 #[track_caller]
 fn holds(what: &str, text: &str, parts: &[&str]) {

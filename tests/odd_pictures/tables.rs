@@ -2,18 +2,13 @@
 
 use encoding_rs::GB18030;
 
-use super::{folder_with, holds, understand};
+use super::{
+    Outcome::{self, Read, Refused},
+    folder_with, understand,
+};
 
-enum Outcome {
-    /// Captions of the pictures, in order, and parts of what is said beside the table's name and row count.
-    Read(&'static [&'static str], &'static [&'static str]),
-    /// Parts of the error.
-    Refused(&'static [&'static str]),
-}
-
-use Outcome::{Read, Refused};
-
-/// The table's name and content, the pictures beside it in natural order, and what must happen.
+/// The table's name and content, the pictures beside it in natural order, and what must happen: `Read` has
+/// their captions.
 type Case = (&'static str, Vec<u8>, &'static [&'static str], Outcome);
 
 const TABLE: &str = "filename,prompt\na.png,pink peony\nb.png,silk\n";
@@ -130,20 +125,12 @@ fn check((table, content, pictures, outcome): &Case, number: usize) {
     let folder = folder_with(&[&files[..], &[(table, content)]].concat());
     let path = folder.path().join(table);
     let what = format!("case {number}, {table}");
-    match (outcome, understand(folder.path(), (!table.starts_with("metadata")).then_some(&path))) {
-        (Read(captions, said), Ok(understood)) => {
-            let expected: Vec<_> = pictures.iter().zip(*captions).collect();
-            let found: Vec<_> = understood.captions.iter().map(|(name, caption)| (name, caption)).collect();
-            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{what}");
-            let beside: Vec<&String> =
-                understood.said.iter().filter(|line| !line.starts_with("captions come")).collect();
-            holds(&what, &format!("{beside:?}"), said);
-            assert_eq!(beside.len(), said.len(), "{what}: {beside:?}");
-        }
-        (Refused(parts), Err(error)) => holds(&what, &error, parts),
-        (Read(..), Err(error)) => panic!("{what}: {error}"),
-        (Refused(parts), Ok(_)) => panic!("{what}: nobody says {parts:?}"),
-    }
+    let metadata = (!table.starts_with("metadata")).then_some(&*path);
+    outcome.judge(&what, understand(folder.path(), metadata), |captions, expected| {
+        let expected: Vec<_> = pictures.iter().zip(expected).collect();
+        let found: Vec<_> = captions.iter().map(|(name, caption)| (name, caption)).collect();
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{what}");
+    });
 }
 
 fn check_all(cases: &[Case]) {

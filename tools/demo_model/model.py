@@ -37,7 +37,7 @@ def new_unet():
 
 
 def is_finest(name):
-    """Whether a U-Net name belongs to self-attention at full latent size: 1,024 tokens in a 256-pixel picture."""
+    """Whether a U-Net name belongs to self-attention at full latent size: 576 tokens in a 192-pixel picture."""
     return ".attn1." in name and name.startswith(("down_blocks.0.", "up_blocks.3."))
 
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vae import SCALING_FACTOR
 
-STEPS, GUIDANCE, SIDE = 30, 5.0, 256
+STEPS, GUIDANCE, SIDE = 30, 5.0, 192
 
 CAPTIONS = [
     "a rosette of eight petals, gold on dark red",

@@ -125,9 +125,9 @@ class UnetStage(Stage):
 
     name = "unet"
     peak_rate = 8e-4
-    SMALL_SHARE = 0.3  # of the time, on 128-pixel pictures
-    PAUSE_SHARE = 0.8  # of the time, without the finest self-attention
-    SMALL, LARGE = (128, 32), (256, 12)  # picture side, batch
+    SMALL_SHARE = 0.45  # of the time, on 128-pixel pictures
+    PAUSE_SHARE = 0.85  # of the time, without the finest self-attention
+    SMALL, LARGE = (128, 32), (192, 16)  # picture side, batch
     GAMMA = 5.0
     FIRST, CAPACITY = 768, 12288  # pictures drawn before the first step, and kept at most
     TRAINED_PER_DRAWN = 8
