@@ -1,10 +1,11 @@
 """The demo's three networks, Stable Diffusion v1.5's topology at a hundredth of its size, and their single file."""
 
+import copy
 import gzip
 
 import numpy
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor2_0
 from safetensors.torch import save_file
 from torch import nn
@@ -94,10 +95,18 @@ def alphas_cumprod():
     return torch.tensor(numpy.cumprod(1 - betas), dtype=torch.float32)
 
 
+def rounded(network):
+    """The network with its weights as the file has them: f16, in the VAE bf16.
+
+    `vae.harden_norms` makes the VAE's weights so small that f16 keeps them as subnormals, which GPUs may take as zero.
+    """
+    dtype = torch.bfloat16 if isinstance(network, AutoencoderKL) else torch.float16
+    return copy.deepcopy(network).to(dtype)
+
+
 def export(path, unet, vae, text_encoder, metadata):
-    """Writes all weights as one f16 file in the original layout."""
-    state = layout.single_file(unet.state_dict(), vae.state_dict(), text_encoder.state_dict())
-    half = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
-    worst = max(value.abs().max().item() for value in half.values())
-    assert numpy.isfinite(worst), "a weight is too large for f16"
-    save_file(half, path, metadata={"format": "pt", **metadata})
+    """Writes all weights as one file in the original layout."""
+    networks = (rounded(network) for network in (unet, vae, text_encoder))
+    state = layout.single_file(*(network.state_dict() for network in networks))
+    assert all(value.isfinite().all() for value in state.values()), "a weight is too large for f16"
+    save_file(state, path, metadata={"format": "pt", **metadata})

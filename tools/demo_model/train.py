@@ -94,9 +94,9 @@ class Work:
         model.export(self.out / CHECKPOINT, **self.networks, metadata=said)
 
     def sheet(self):
-        """Draws with the weights as the file has them: rounded to f16."""
+        """Draws with the weights as the file has them."""
         self.trained()
-        networks = {name: network.half().float().eval() for name, network in self.networks.items()}
+        networks = {name: model.rounded(network).float().eval() for name, network in self.networks.items()}
         sheet.contact_sheet(self.out / SHEET, functools.partial(sheet.sample, **networks, tokens=self.tokens))
 
 
