@@ -1,4 +1,4 @@
-//! Attention at the shapes of the U-Net for 512×512 pictures, and of CLIP.
+//! Attention at the shapes of the U-Net for 512×512 pictures, of CLIP, and of the demo's small U-Net.
 
 use lora_wgpu::{
     ops::{self, Mask},
@@ -13,7 +13,8 @@ type Shape = [usize; 4];
 type Record = Box<dyn Fn(&mut Tape, &[Value]) -> Value>;
 
 pub fn rows() -> Vec<Row> {
-    let shapes: [(&str, Shape, Mask); 5] = [
+    let shapes: [(&str, Shape, Mask); 6] = [
+        ("self", [576, 576, 8, 8], Mask::None),
         ("self", [4096, 4096, 8, 40], Mask::None),
         ("self", [1024, 1024, 8, 80], Mask::None),
         ("self", [256, 256, 8, 160], Mask::None),

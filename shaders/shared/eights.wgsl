@@ -1,21 +1,10 @@
-// Rows loaded eight values at a time, for drivers that load lane by lane: there one load of 32 bytes costs little more
-// than one of 16.
+// A tile's weights from rows loaded eight values at a time.
 
-alias Eight = array<vec4<f32>, 2>;
+#import shared/eight.wgsl
 
 // A lane's weights between eight values of K and 4·QUADS of N: block 2·q + h times values 4·h to 4·h + 3 of K gives
 // the sums of quad q.
 alias Blocks = array<mat4x4<f32>, 2 * QUADS>;
-
-// The f32 values of four 64-bit words, lower halves first.
-fn unpack8(words: vec4<u64>) -> Eight {
-    let low = vec4<u32>(words);
-    let high = vec4<u32>(words >> vec4<u32>(32u));
-    return Eight(
-        bitcast<vec4<f32>>(vec4<u32>(low.x, high.x, low.y, high.y)),
-        bitcast<vec4<f32>>(vec4<u32>(low.z, high.z, low.w, high.w)),
-    );
-}
 
 // From the weights of 4·QUADS values of N, each along K.
 fn blocks_along_k(rows: array<Eight, 4 * QUADS>) -> Blocks {

@@ -50,15 +50,21 @@ pub fn attention(tape: &mut Tape, q: Value, k: Value, v: Value, heads: usize, ma
     tape.push(Attention(geometry), &[q, k, v], &[("out", &shape), ("lse", &statistics)])[0]
 }
 
+/// Whether the kernels that own rows are the ones to take, rather than chunks of the score matrix.
+fn owns_rows(variant: Variant, geometry: &Geometry) -> bool {
+    variant != Variant::CpuDriver || tile::fits_lanes(geometry.head)
+}
+
 impl Op for Attention {
     fn name(&self) -> &'static str {
         "attention"
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) {
-        match lowering.caps().variant {
-            Variant::Naive | Variant::Portable => rows::forward(lowering, &self.0),
-            Variant::CpuDriver => chunked::forward(lowering, &self.0),
+        if owns_rows(lowering.caps().variant, &self.0) {
+            rows::forward(lowering, &self.0);
+        } else {
+            chunked::forward(lowering, &self.0);
         }
     }
 
@@ -101,9 +107,10 @@ impl Op for AttentionGradient {
         let saved = Saved { q, k, v, lse, d_out, delta };
         let wanted = Wanted { d_q, d_k_v };
         rows::delta(lowering, geometry, out, &saved);
-        match lowering.caps().variant {
-            Variant::Naive | Variant::Portable => rows::backward(lowering, geometry, &saved, &wanted),
-            Variant::CpuDriver => chunked::backward(lowering, geometry, &saved, &wanted),
+        if owns_rows(lowering.caps().variant, geometry) {
+            rows::backward(lowering, geometry, &saved, &wanted);
+        } else {
+            chunked::backward(lowering, geometry, &saved, &wanted);
         }
     }
 }

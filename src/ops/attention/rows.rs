@@ -1,5 +1,5 @@
-//! The kernels that own rows and never write a score: one row per invocation (the naive check of the others), or flash
-//! attention, whose workgroups own a tile of rows.
+//! The kernels that own rows and never write a score: one row per invocation (the naive check of the others); flash
+//! attention, whose workgroups own a tile of rows; and for software drivers subgroups whose lanes own some rows each.
 
 use std::ops::Range;
 
@@ -11,42 +11,57 @@ use crate::{
 use super::{
     super::bands::flat_workgroups,
     geometry::{Geometry, Saved, Wanted},
-    tile::{Pass, Tile},
+    tile::{self, Pass, Tile},
 };
 
 use Access::{Read, Write};
 
-/// A kernel with its tile of rows; without one, each invocation owns a row.
+/// A kernel, and how many rows each of its workgroups owns; without a number, each invocation owns a row.
 struct RowKernel {
     spec: KernelSpec,
-    tile: Option<Tile>,
+    workgroup_rows: Option<usize>,
 }
 
 impl RowKernel {
     fn new(variant: Variant, pass: Pass, geometry: &Geometry) -> Self {
-        let (flash_file, entry, bindings): (_, _, &[Access]) = match pass {
-            Pass::Forward => ("attention_flash.wgsl", "forward", &[Read, Read, Read, Write, Write]),
-            Pass::Query => {
-                ("attention_flash_query.wgsl", "backward_query", &[Read, Read, Read, Read, Read, Read, Write])
+        let (flash_file, cpu_file, entry, bindings): (_, _, _, &[Access]) = match pass {
+            Pass::Forward => {
+                ("attention_flash.wgsl", "attention_cpu.wgsl", "forward", &[Read, Read, Read, Write, Write])
             }
-            Pass::Keys => {
-                ("attention_flash_keys.wgsl", "backward_keys", &[Read, Read, Read, Read, Read, Read, Write, Write])
-            }
+            Pass::Query => (
+                "attention_flash_query.wgsl",
+                "attention_cpu_query.wgsl",
+                "backward_query",
+                &[Read, Read, Read, Read, Read, Read, Write],
+            ),
+            Pass::Keys => (
+                "attention_flash_keys.wgsl",
+                "attention_cpu_keys.wgsl",
+                "backward_keys",
+                &[Read, Read, Read, Read, Read, Read, Write, Write],
+            ),
         };
-        if variant == Variant::Naive {
-            let spec = KernelSpec::new("attention_naive.wgsl", entry, bindings);
-            return Self { spec: geometry.constants(spec), tile: None };
+        let of = |file| geometry.constants(KernelSpec::new(file, entry, bindings));
+        match variant {
+            Variant::Naive => Self { spec: of("attention_naive.wgsl"), workgroup_rows: None },
+            Variant::Portable => {
+                let tile = Tile::of(pass, geometry.head);
+                let spec = tile.constants(of(flash_file), geometry.head);
+                Self { spec, workgroup_rows: Some(tile.workgroup_rows()) }
+            }
+            Variant::CpuDriver => {
+                let rows = tile::lane_rows(pass, geometry.head);
+                let spec = of(cpu_file).constant("ROWS", rows as u32);
+                Self { spec, workgroup_rows: Some(tile::LANES * rows) }
+            }
         }
-        let tile = Tile::of(pass, geometry.head);
-        let spec = geometry.constants(KernelSpec::new(flash_file, entry, bindings));
-        Self { spec: tile.constants(spec, geometry.head), tile: Some(tile) }
     }
 
     /// Workgroups over `rows` rows of every head of the pictures of `band`.
     fn workgroups(&self, rows: usize, geometry: &Geometry, band: &Range<usize>) -> [u32; 3] {
-        match self.tile {
+        match self.workgroup_rows {
             None => flat_workgroups(band.len() * geometry.heads * rows),
-            Some(tile) => [rows.div_ceil(tile.workgroup_rows()) as u32, geometry.heads as u32, band.len() as u32],
+            Some(own) => [rows.div_ceil(own) as u32, geometry.heads as u32, band.len() as u32],
         }
     }
 }

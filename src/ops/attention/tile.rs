@@ -1,4 +1,4 @@
-//! Block sizes of the flash kernels, within WebGPU's default limits.
+//! Block sizes of the kernels that own rows; those of the flash kernels lie within WebGPU's default limits.
 
 use crate::gpu::KernelSpec;
 
@@ -63,6 +63,23 @@ impl Tile {
     fn slice4(self, head: usize) -> usize {
         (head / 4).div_ceil(self.slices)
     }
+}
+
+/// Lanes of the CPU drivers' subgroups.
+pub(super) const LANES: usize = 8;
+
+/// Whether the CPU drivers' kernels are for heads of this size: they load eight channels at a time.
+pub(super) fn fits_lanes(head: usize) -> bool {
+    head.is_multiple_of(8) && head <= 80
+}
+
+/// Rows that a lane of the CPU drivers' kernels owns: more of them share a load, and lengthen the code.
+pub(super) fn lane_rows(pass: Pass, head: usize) -> usize {
+    let vectors = match pass {
+        Pass::Forward => 40,
+        Pass::Query | Pass::Keys => 20,
+    };
+    (vectors / (head / 4)).clamp(1, 8)
 }
 
 #[cfg(test)]
