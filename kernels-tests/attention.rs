@@ -141,7 +141,13 @@ fn a_head_of_512_channels_agrees_with_pytorch() {
 #[test]
 fn agrees_with_plain_loops_for_small_heads() {
     for device in devices() {
-        for case in [case(1, 1, 1, 1, 4), case(2, 5, 1, 2, 8), case(2, 7, 77, 3, 16), case(1, 131, 3, 1, 12), case(1, 131, 67, 2, 8)] {
+        for case in [
+            case(1, 1, 1, 1, 4),
+            case(2, 5, 1, 2, 8),
+            case(2, 7, 77, 3, 16),
+            case(1, 131, 3, 1, 12),
+            case(1, 131, 67, 2, 8),
+        ] {
             check(device, &case);
         }
     }

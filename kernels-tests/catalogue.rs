@@ -12,7 +12,7 @@ const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// Every op on its own tape, in the shapes and types that choose between its kernels.
 pub fn tapes() -> Vec<Tape> {
-    let ops: [fn(&mut Tape); 20] = [
+    let ops: [fn(&mut Tape); 21] = [
         accumulate,
         activations,
         adamw,
@@ -29,6 +29,7 @@ pub fn tapes() -> Vec<Tape> {
         layer_norm,
         linear,
         lora_linear,
+        multiply_add,
         scale,
         softmax,
         upsample_nearest,
@@ -176,6 +177,12 @@ fn lora_linear(tape: &mut Tape) {
         let out = ops::lora_linear(tape, x, weight, Some(bias), down, up, scale);
         keep(tape, out, &[x, down, up]);
     }
+}
+
+fn multiply_add(tape: &mut Tape) {
+    let x = input(tape, &[2, 8]);
+    let out = ops::multiply_add(tape, x, 3, 0.5, 1.0);
+    tape.keep("out", out);
 }
 
 fn scale(tape: &mut Tape) {

@@ -16,6 +16,7 @@ mod group_norm;
 mod layer_norm;
 mod linear;
 mod lora_linear;
+mod multiply_add;
 mod scale;
 mod shaders;
 mod softmax;

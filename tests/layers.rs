@@ -15,7 +15,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("models", &["gpu", "tape", "ops", "nn", "weights", "diffusion", "data", "config"]),
     ("train", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
     ("sample", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
-    ("cli", &["gpu", "tape", "ops", "nn", "models", "train", "sample", "weights", "diffusion", "data", "config"]),
+    ("bench", &["gpu", "tape", "ops", "nn", "models", "train", "weights", "diffusion", "config"]),
+    (
+        "cli",
+        &["gpu", "tape", "ops", "nn", "models", "train", "sample", "bench", "weights", "diffusion", "data", "config"],
+    ),
     ("weights", &[]),
     ("diffusion", &[]),
     ("data", &[]),

@@ -8,8 +8,6 @@ mod conv;
 mod elementwise;
 mod gemm;
 mod pictures;
-#[path = "../support/processor.rs"]
-mod processor;
 mod rows;
 
 fn main() {

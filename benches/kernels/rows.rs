@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::processor::processor_seconds;
-
 use lora_wgpu::{
+    bench::processor_seconds,
     gpu::{Buffer, DeviceKind, Gpu, GpuOptions, Variant},
     tape::{DType, Program, Tape, Value},
 };

@@ -11,13 +11,16 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
-    gpu::{GpuOptions, Variant},
+    gpu::GpuOptions,
     tape::Checkpointing,
     train::case::{CaseOptions, GroupError, TrainingCase, compare, run},
     weights::{Checkpoint, SafetensorsFile, write_safetensors},
 };
 
-use super::{Outcome, device};
+use super::{
+    Outcome,
+    device::{self, Kernels},
+};
 
 /// Run a recorded training case and compare it with its reference.
 #[derive(Debug, Args)]
@@ -44,24 +47,6 @@ pub struct CheckArgs {
     device: Option<String>,
 }
 
-/// Kernel families by name.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Kernels {
-    Naive,
-    Portable,
-    CpuDriver,
-}
-
-impl From<Kernels> for Variant {
-    fn from(kernels: Kernels) -> Self {
-        match kernels {
-            Kernels::Naive => Self::Naive,
-            Kernels::Portable => Self::Portable,
-            Kernels::CpuDriver => Self::CpuDriver,
-        }
-    }
-}
-
 /// Runs the case; [`Outcome::CheckFailed`] where a group of tensors misses its tolerance.
 ///
 /// # Errors
@@ -70,7 +55,7 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome> {
     let case = TrainingCase::open(&args.case)?;
     let reference = args.reference.as_deref().map(SafetensorsFile::open).transpose()?;
     let checkpoint = Checkpoint::open(&args.base_model, None)?;
-    let variant = args.kernels.map(Variant::from);
+    let variant = args.kernels.map(Into::into);
     let options = GpuOptions { device: args.device.clone(), variant, ..Default::default() };
     let gpu = device::open(&options, &mut |line| eprintln!("{line}"))?;
     let checkpointing = if args.gradient_checkpointing { Checkpointing::Blocks } else { Checkpointing::Off };

@@ -3,9 +3,27 @@
 use anyhow::{Context, Result};
 
 use crate::{
-    gpu::{DeviceKind, Gpu, GpuOptions},
+    gpu::{DeviceKind, Gpu, GpuOptions, Variant},
     ops::self_test,
 };
+
+/// Kernel families by name.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Kernels {
+    Naive,
+    Portable,
+    CpuDriver,
+}
+
+impl From<Kernels> for Variant {
+    fn from(kernels: Kernels) -> Self {
+        match kernels {
+            Kernels::Naive => Self::Naive,
+            Kernels::Portable => Self::Portable,
+            Kernels::CpuDriver => Self::CpuDriver,
+        }
+    }
+}
 
 /// Opens the device and tests its kernels, unless a variant is forced. `say` gets the lines that the user is to read
 /// before work starts: which device and kernels, and what is odd about them.

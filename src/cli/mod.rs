@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each with its arguments and `run`.
 
+mod bench;
 mod check;
 mod completions;
 mod device;
@@ -23,6 +24,7 @@ pub struct Cli {
 enum Command {
     Train(train::TrainArgs),
     Check(check::CheckArgs),
+    Bench(bench::BenchArgs),
     Devices(devices::DevicesArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -50,6 +52,7 @@ impl Cli {
         match &self.command {
             Command::Train(args) => train::train(args, out),
             Command::Check(args) => check::check(args, out),
+            Command::Bench(args) => bench::bench(args, out),
             Command::Devices(args) => devices::devices(args, out),
             Command::Completions(args) => completions::completions(args, out),
             Command::Man(args) => man::man(args, out),

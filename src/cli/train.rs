@@ -31,6 +31,9 @@ pub struct TrainArgs {
     /// Device by index or part of its name, as `lora-wgpu devices` lists it
     #[arg(long)]
     device: Option<String>,
+    /// Memory of the device that the plan must stay within, such as 4GB
+    #[arg(long, value_name = "SIZE")]
+    vram_limit: Option<String>,
     /// Print the resolved configuration and the memory plan, and stop
     #[arg(long)]
     plan: bool,
@@ -44,6 +47,9 @@ pub fn train(args: &TrainArgs, out: &mut dyn Write) -> Result<Outcome> {
     let mut overrides = args.set.clone();
     if let Some(device) = &args.device {
         overrides.push(format!("device={device}"));
+    }
+    if let Some(limit) = &args.vram_limit {
+        overrides.push(format!("vram_limit={limit}"));
     }
     let loaded = config::load(&args.config, &overrides)?;
     let say = &mut |line: &str| eprintln!("{line}");

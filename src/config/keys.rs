@@ -241,6 +241,9 @@ pub(super) const SETTINGS: &[Key] = &[
     setting("device", &[],
         |d, v| { d.config.device = Some(value::non_empty_text(v)?); Ok(()) },
         |c| print::optional(&c.device, |text| print::text(text))),
+    setting("vram_limit", &[],
+        |d, v| { d.config.vram_limit = Some(value::bytes(v)?); Ok(()) },
+        |c| print::optional(&c.vram_limit, |&bytes| value::bytes_as_text(bytes))),
 
     setting("output_dir", &[],
         |d, v| { d.config.output_dir = value::path(v)?; Ok(()) },

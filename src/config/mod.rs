@@ -23,3 +23,4 @@ pub use train_config::{
     AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, POLYNOMIAL_END_RATE, PredictionType, Provenance,
     Resolution, SavePrecision, TrainConfig, Warmup,
 };
+pub use value::bytes_as_text;

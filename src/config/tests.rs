@@ -93,6 +93,7 @@ gradient_checkpointing: true
 min_snr_gamma: true
 seed: 18446744073709551615
 device: 1
+vram_limit: 3.5GB
 output_dir: 'f: g'
 output_name: 苏绣 2024
 save_every_n_epochs: 2
@@ -153,6 +154,7 @@ fn every_key_reaches_its_field() {
         min_snr_gamma: Some(5.0),
         seed: u64::MAX,
         device: Some("1".into()),
+        vram_limit: Some(3_500_000_000),
         output_dir: "f: g".into(),
         output_name: "苏绣 2024".into(),
         save_every_n_epochs: 2,

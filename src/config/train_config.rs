@@ -57,6 +57,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Index of a GPU in the device list, or a part of its name; `None`: the best one.
     pub device: Option<String>,
+    /// Bytes of device memory that the plan must stay within; `None`: whatever it takes.
+    pub vram_limit: Option<u64>,
 
     pub output_dir: PathBuf,
     /// Stem of the LoRA files, and the name a prompt calls the LoRA by.
@@ -196,6 +198,7 @@ impl TrainConfig {
             min_snr_gamma: None,
             seed: 42,
             device: None,
+            vram_limit: None,
             output_dir: PathBuf::from("./output"),
             output_name: String::new(),
             save_every_n_epochs: 1,

@@ -136,6 +136,28 @@ pub(super) fn two_numbers(value: &Value, wanted: &str, valid: impl Fn(f64) -> bo
     }
 }
 
+/// Units of memory, the ones to show first before their like.
+const UNITS: [(&str, u64); 5] =
+    [("GB", 1_000_000_000), ("GiB", 1 << 30), ("MB", 1_000_000), ("MiB", 1 << 20), ("B", 1)];
+
+/// An amount of memory: `4GB`, `3.5 GiB`, `3800MB`.
+pub(super) fn bytes(value: &Value) -> Result<u64> {
+    let parse = |text: &str| {
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, unit) = (text[..digits].parse::<f64>().ok()?, text[digits..].trim());
+        let (_, size) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+        Some((number * *size as f64).round() as u64).filter(|&bytes| bytes > 0)
+    };
+    value.as_str().and_then(parse).ok_or_else(|| expected("an amount of memory with its unit, such as 4GB", value))
+}
+
+/// The amount in the largest unit that shows it exactly.
+pub fn bytes_as_text(bytes: u64) -> String {
+    let (unit, size) = UNITS.iter().find(|(_, size)| bytes.is_multiple_of(*size)).expect("bytes show every amount");
+    format!("{}{unit}", bytes / size)
+}
+
 pub(super) fn expected(wanted: &str, found: &Value) -> anyhow::Error {
     anyhow!("expected {wanted}, found {}", describe(found))
 }
@@ -163,6 +185,23 @@ mod tests {
 
     fn any(_: f64) -> bool {
         true
+    }
+
+    #[test]
+    fn memory_needs_a_unit() {
+        for (text, bytes_wanted, shown) in [
+            ("4GB", 4_000_000_000, "4GB"),
+            ("3.5 gb", 3_500_000_000, "3500MB"),
+            ("2 GiB", 1 << 31, "2GiB"),
+            ("700000b", 700_000, "700000B"),
+        ] {
+            assert_eq!(bytes(&yaml(text)).unwrap(), bytes_wanted, "{text}");
+            assert_eq!(bytes_as_text(bytes_wanted), shown);
+            assert_eq!(bytes(&yaml(shown)).unwrap(), bytes_wanted, "{shown} reads back");
+        }
+        for text in ["4", "4.0", "-1GB", "0GB", "GB", "4 TB", "[4GB]"] {
+            assert!(bytes(&yaml(text)).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A prepared list of dispatches and its replay.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::{BufferSlice, DeviceKind, Gpu, GpuError, Kernel, context::lock};
 
@@ -135,7 +135,18 @@ impl Sequence {
         self.submit(gpu, index..index + 1);
     }
 
-    fn submit(&self, gpu: &Gpu, range: std::ops::Range<usize>) {
+    /// Seconds that encoding one replay takes the host; nothing is submitted.
+    pub fn encoding_seconds(&self, gpu: &Gpu) -> f64 {
+        let start = Instant::now();
+        drop(self.encode(gpu, 0..self.len()));
+        start.elapsed().as_secs_f64()
+    }
+
+    fn submit(&self, gpu: &Gpu, range: Range<usize>) {
+        gpu.queue.submit([self.encode(gpu, range)]);
+    }
+
+    fn encode(&self, gpu: &Gpu, range: Range<usize>) -> wgpu::CommandBuffer {
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -143,7 +154,7 @@ impl Sequence {
                 dispatch.encode(&mut pass);
             }
         }
-        gpu.queue.submit([encoder.finish()]);
+        encoder.finish()
     }
 }
 

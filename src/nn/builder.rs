@@ -60,6 +60,8 @@ impl Built<'_> {
 struct State<'a> {
     uploads: Vec<Upload<'a>>,
     modules: Vec<Module>,
+    /// Names and shapes that the checkpoint does not have.
+    missing: Vec<(String, Vec<usize>)>,
     problems: Vec<String>,
 }
 
@@ -74,6 +76,14 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     pub fn new(part: &'a PartTensors) -> Self {
         Self { part, path: String::new(), state: Rc::default() }
+    }
+
+    /// Names and shapes of all tensors that `build` takes from a checkpoint.
+    pub fn tensors_of(build: impl FnOnce(&Builder<'_>)) -> Vec<(String, Vec<usize>)> {
+        let nothing = PartTensors::default();
+        let builder = Builder::new(&nothing);
+        build(&builder);
+        builder.state.take().missing
     }
 
     /// The builder of a submodule.
@@ -137,7 +147,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// All tensors that were missing or had another shape.
     pub fn finish(self, part: &str) -> Result<Built<'a>, BuildError> {
-        let State { uploads, modules, problems } = self.state.take();
+        let State { uploads, modules, problems, .. } = self.state.take();
         if problems.is_empty() {
             return Ok(Built { uploads, modules });
         }
@@ -156,6 +166,7 @@ impl<'a> Builder<'a> {
         let name = self.name(name);
         let Some(tensor) = self.part.get(&name) else {
             self.problem(format!("{name} is missing (expected the shape {:?})", accepted[0]));
+            self.state.borrow_mut().missing.push((name.clone(), accepted[0].to_vec()));
             return Weight::declare(&name, shape, DType::F32);
         };
         let stored = storage(&tensor);

@@ -90,6 +90,11 @@ impl Program {
         self.sequence.replay_timed(gpu)
     }
 
+    /// Seconds that encoding one replay takes the host; nothing is submitted.
+    pub fn encoding_seconds(&self, gpu: &Gpu) -> f64 {
+        self.sequence.encoding_seconds(gpu)
+    }
+
     /// Replays once, timing every dispatch.
     ///
     /// # Errors

@@ -85,6 +85,11 @@ impl Lora {
         Self { rank, alpha, segments, shards: shards.collect(), scale: Buffer::declare("LoRA scale", 4) }
     }
 
+    /// Device memory of parameters, gradients and moments.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(Shard::bytes).sum()
+    }
+
     /// Number of trained values.
     pub fn parameter_count(&self) -> usize {
         let of = |segment: &Segment| self.rank * (segment.module.in_features + segment.module.out_features);

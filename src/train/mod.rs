@@ -5,6 +5,7 @@ pub mod card;
 pub mod case;
 pub mod counter;
 pub mod encode;
+mod fit_memory;
 pub mod lora;
 pub mod lr_schedule;
 pub mod metrics;
@@ -17,3 +18,5 @@ pub mod step;
 pub mod stop;
 pub mod tensorboard;
 pub mod trainer;
+
+pub use setup::dataset_options;

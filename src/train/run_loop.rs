@@ -8,11 +8,11 @@ use crate::{
     config::{LogWith, TrainConfig},
     data::{dataset::Example, split::Split},
     diffusion::NoiseSchedule,
-    gpu::Gpu,
+    gpu::{Gpu, Pending},
 };
 
 use super::{
-    batches::{BatchPlan, SampleRules},
+    batches::{BatchPlan, SampleRules, Update},
     lora::Lora,
     lr_schedule::LrSchedule,
     metrics::{Metrics, StepRecord},
@@ -20,7 +20,7 @@ use super::{
     prepare::PreparedData,
     progress::Progress,
     setup::prediction,
-    step::{Batch, StepPrograms, UpdateSettings},
+    step::{Batch, PendingUpdate, StepPrograms, UpdateSettings},
     stop::StopRequest,
     tensorboard::run_folder,
 };
@@ -40,8 +40,21 @@ pub(super) struct Run<'a> {
     schedule: LrSchedule,
     metrics: Metrics,
     progress: Progress,
+    /// When the last step ended, or the first began.
+    clock: Instant,
     pub length: RunLength,
     pub started: Instant,
+}
+
+/// A step that the device has in hand: its numbers are on their way.
+struct StepInFlight {
+    step: u32,
+    epoch: u32,
+    images: u32,
+    lr: f64,
+    micro_batches: Vec<Batch>,
+    losses: Vec<Pending>,
+    update: PendingUpdate,
 }
 
 /// How a run's loop ended.
@@ -99,6 +112,7 @@ impl<'a> Run<'a> {
             schedule,
             metrics,
             progress,
+            clock: started,
             length,
             started,
         })
@@ -111,19 +125,21 @@ impl<'a> Run<'a> {
         let mut last_probe = first_probe;
         let mut step = 0;
         for epoch in 1..=self.length.epochs {
+            let mut in_flight = None;
+            self.clock = Instant::now();
             for update in self.batches.epoch(epoch) {
                 if step == self.length.steps {
                     break;
                 }
                 step += 1;
-                let micro_batches = self.rules.update(self.data, step, &update);
-                let images = update.iter().map(Vec::len).sum::<usize>() as u32;
-                self.step(epoch, step, &micro_batches, images)?;
+                in_flight = Some(self.step(epoch, step, &update, in_flight)?);
                 if stop.is_requested() && step < self.length.steps {
+                    self.finish(in_flight)?;
                     let files = output.save_stopped(&self.lora.read(self.gpu)?, epoch, step)?;
                     return Ok(RunEnd { files, first_probe, last_probe: self.probe(step)?, steps: step });
                 }
             }
+            self.finish(in_flight)?;
             self.metrics.epoch(epoch, step)?;
             last_probe = self.probe(step)?;
             self.save_epoch(output, epoch, step)?;
@@ -141,39 +157,43 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn step(&mut self, epoch: u32, step: u32, micro_batches: &[Batch], images: u32) -> Result<()> {
-        let start = Instant::now();
-        let settings = UpdateSettings {
-            adamw: self.config.optimizer,
-            learning_rate: self.schedule.rate(step - 1),
-            max_grad_norm: self.config.max_grad_norm,
-            step,
-        };
+    /// Hands a step to the device. The one before, if there is one, still runs while this one is prepared; its numbers
+    /// are waited for once the device has this one's gradients to compute, and before anything is updated with them.
+    fn step(&mut self, epoch: u32, step: u32, update: &Update, before: Option<StepInFlight>) -> Result<StepInFlight> {
+        let micro_batches = self.rules.update(self.data, step, update);
         let mut losses = Vec::with_capacity(micro_batches.len());
-        for batch in micro_batches {
+        for batch in &micro_batches {
             self.programs.run(self.gpu, batch)?;
             losses.push(self.programs.loss(self.gpu));
         }
-        let update = self.programs.update(self.gpu, &settings).wait(self.gpu)?;
+        self.finish(before)?;
+        let lr = self.schedule.rate(step - 1);
+        let max_grad_norm = self.config.max_grad_norm;
+        let settings = UpdateSettings { adamw: self.config.optimizer, learning_rate: lr, max_grad_norm, step };
+        let update_result = self.programs.update(self.gpu, &settings);
+        if self.programs.accumulates() {
+            self.lora.clear_accumulated(self.gpu);
+        }
+        let images = update.iter().map(Vec::len).sum::<usize>() as u32;
+        Ok(StepInFlight { step, epoch, images, lr, micro_batches, losses, update: update_result })
+    }
+
+    /// Waits for a step's numbers, and records them.
+    fn finish(&mut self, step: Option<StepInFlight>) -> Result<()> {
+        let Some(StepInFlight { step, epoch, images, lr, micro_batches, losses, update }) = step else {
+            return Ok(());
+        };
+        let update = update.wait(self.gpu)?;
         let mut loss = 0.0;
         for part in losses {
             loss += f64::from(bytemuck::pod_collect_to_vec::<u8, f32>(&part.wait(self.gpu)?)[0]);
         }
         if !update.finite || !loss.is_finite() {
-            return self.stop_at_non_finite(step, loss, micro_batches);
+            return self.stop_at_non_finite(step, loss, &micro_batches);
         }
-        if self.programs.accumulates() {
-            self.lora.clear_accumulated(self.gpu);
-        }
-        let record = StepRecord {
-            step,
-            epoch,
-            loss,
-            lr: settings.learning_rate,
-            grad_norm: update.grad_norm,
-            seconds: start.elapsed().as_secs_f64(),
-            images,
-        };
+        let seconds = self.clock.elapsed().as_secs_f64();
+        self.clock = Instant::now();
+        let record = StepRecord { step, epoch, loss, lr, grad_norm: update.grad_norm, seconds, images };
         let average = self.metrics.step(&record)?;
         self.progress.step(&record, average);
         Ok(())

@@ -27,22 +27,24 @@ use super::{
     step::{StepOptions, StepPlans, StepShape},
 };
 
+/// Where the configuration has its pictures and captions.
+pub fn dataset_options(config: &TrainConfig) -> DatasetOptions {
+    DatasetOptions {
+        train_data_dir: config.train_data_dir.clone(),
+        metadata_path: config.metadata_path.clone(),
+        caption_extension: config.caption_extension.clone(),
+        allow_missing_captions: config.allow_missing_captions,
+        num_repeats: config.num_repeats as usize,
+    }
+}
+
 /// Lists and checks the training set, and says what is in it.
 pub(super) fn open_dataset(
     config: &TrainConfig,
     tokenizer: &ClipTokenizer,
     say: &mut dyn FnMut(&str),
 ) -> Result<(Vec<Example>, DataSheet)> {
-    let dataset = Dataset::open(
-        &DatasetOptions {
-            train_data_dir: config.train_data_dir.clone(),
-            metadata_path: config.metadata_path.clone(),
-            caption_extension: config.caption_extension.clone(),
-            allow_missing_captions: config.allow_missing_captions,
-            num_repeats: config.num_repeats as usize,
-        },
-        tokenizer,
-    )?;
+    let dataset = Dataset::open(&dataset_options(config), tokenizer)?;
     let mut say_all = |notes: &[String], warnings: &[String]| {
         notes.iter().for_each(|note| say(&format!("note: {note}")));
         warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -165,8 +167,7 @@ pub(super) fn prediction(config: &TrainConfig) -> Prediction {
 /// Says how large the LoRA is and what memory the run takes.
 pub(super) fn say_plan(built: &Built<'_>, lora: &Lora, plans: &StepPlans, say: &mut dyn FnMut(&str)) {
     let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
-    let state: u64 = lora.shards.iter().map(|shard| shard.bytes()).sum();
-    let (weights, activations) = (built.bytes(), plans.bytes());
+    let (weights, state, activations) = (built.bytes(), lora.bytes(), plans.bytes());
     say(&format!(
         "LoRA: {} modules, {} parameters, rank {}, alpha {} (strength alpha/rank = {})",
         lora.module_count(),

@@ -15,14 +15,11 @@ use crate::{
 
 use super::{
     card,
+    fit_memory::Fitted,
     output::{Output, SavedFiles, save_config},
     prepare::{PreparedData, check_writable},
     run_loop::Run,
-    setup::{
-        check_encoders, choose_split, new_lora, open_dataset, read_initial, say_plan, step_options, step_shape,
-        upload_unet, warn_about_checkpoint,
-    },
-    step::StepPlans,
+    setup::{check_encoders, choose_split, open_dataset, read_initial, say_plan, upload_unet, warn_about_checkpoint},
     stop::StopRequest,
 };
 
@@ -71,12 +68,12 @@ pub fn run(
     let builder = Builder::new(&checkpoint.unet);
     let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
     let built = builder.finish("U-Net")?;
-    let lora = new_lora(gpu, config, &built.modules);
     let initial = config.network_weights.as_deref().map(|path| read_initial(path, &built.modules, &text_modules, say));
     let initial = initial.transpose()?;
-    initial.as_deref().map(|modules| lora.matching(modules)).transpose()?;
     let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
-    let plans = StepPlans::new(gpu, &unet, &lora, step_shape(config, tokens), step_options(config))?;
+    let Fitted { config, lora, plans } = Fitted::new(gpu, config, &unet, &built, tokens, say)?;
+    let config = &config;
+    initial.as_deref().map(|modules| lora.matching(modules)).transpose()?;
     say_plan(&built, &lora, &plans, say);
     if options.plan_only {
         return Ok(None);

@@ -53,6 +53,13 @@ struct Entry {
 }
 
 impl PartTensors {
+    /// A network of small random numbers, for measuring: `tensors` are names and shapes.
+    pub fn generated(tensors: Vec<(String, Vec<usize>)>, dtype: StorageType) -> Self {
+        let file = Arc::new(SafetensorsFile::generated(&tensors, dtype));
+        let entry = |(name, shape): (String, Vec<usize>)| (name.clone(), Entry { file: 0, stored_name: name, shape });
+        Self { files: vec![file], entries: tensors.into_iter().map(entry).collect(), config: None }
+    }
+
     /// One tensor by its diffusers name, such as `down_blocks.0.resnets.0.conv1.weight`.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
         let (name, entry) = self.entries.get_key_value(name)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -80,11 +80,32 @@ struct Entry {
     range: Range<usize>,
 }
 
+/// Where a file's bytes are.
+#[derive(Debug)]
+enum Bytes {
+    Mapped(Mmap),
+    /// In the program itself.
+    Embedded(&'static [u8]),
+    Generated(Vec<u8>),
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Embedded(bytes) => bytes,
+            Self::Generated(bytes) => bytes,
+        }
+    }
+}
+
 /// An open safetensors file. Its tensors are views into the map: nothing is read before it is touched.
 #[derive(Debug)]
 pub struct SafetensorsFile {
     path: PathBuf,
-    map: Mmap,
+    bytes: Bytes,
     tensors: BTreeMap<String, Entry>,
     metadata: BTreeMap<String, String>,
 }
@@ -95,8 +116,31 @@ impl SafetensorsFile {
     /// # Errors
     /// A file that cannot be opened, is cut short, or is something else (a pickle, a web page, …), each named.
     pub fn open(path: &Path) -> Result<Self> {
-        let map = map_file(path)?;
-        let (header, data_start) = parse_header(&map).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::read(path, Bytes::Mapped(map_file(path)?))
+    }
+
+    /// A file that is part of the program; `name` stands for its path.
+    ///
+    /// # Errors
+    /// As [`SafetensorsFile::open`].
+    pub fn embedded(name: &Path, bytes: &'static [u8]) -> Result<Self> {
+        Self::read(name, Bytes::Embedded(bytes))
+    }
+
+    /// What stands for a file where only its shapes matter: all tensors are views of the same random numbers.
+    pub(super) fn generated(tensors: &[(String, Vec<usize>)], dtype: StorageType) -> Self {
+        let elements = |shape: &[usize]| shape.iter().product::<usize>();
+        let most = tensors.iter().map(|(_, shape)| elements(shape)).max().unwrap_or(0);
+        let (bytes, width) = random_bytes(most, dtype);
+        let entry = |(name, shape): &(String, Vec<usize>)| {
+            (name.clone(), Entry { dtype, shape: shape.clone(), range: 0..elements(shape) * width })
+        };
+        let tensors = tensors.iter().map(entry).collect();
+        Self { path: PathBuf::new(), bytes: Bytes::Generated(bytes), tensors, metadata: BTreeMap::new() }
+    }
+
+    fn read(path: &Path, bytes: Bytes) -> Result<Self> {
+        let (header, data_start) = parse_header(&bytes).with_context(|| format!("cannot read {}", path.display()))?;
         let tensors = header
             .tensors()
             .into_iter()
@@ -111,7 +155,7 @@ impl SafetensorsFile {
             })
             .collect();
         let metadata = header.metadata().clone().unwrap_or_default();
-        Ok(Self { path: path.to_owned(), map, tensors, metadata: metadata.into_iter().collect() })
+        Ok(Self { path: path.to_owned(), bytes, tensors, metadata: metadata.into_iter().collect() })
     }
 
     /// Where the file lies.
@@ -121,7 +165,7 @@ impl SafetensorsFile {
 
     /// The whole file, header included.
     pub fn bytes(&self) -> &[u8] {
-        &self.map
+        &self.bytes
     }
 
     /// The header's `__metadata__`.
@@ -140,7 +184,7 @@ impl SafetensorsFile {
     }
 
     fn view<'a>(&'a self, name: &'a str, entry: &'a Entry) -> Tensor<'a> {
-        Tensor { name, dtype: entry.dtype, shape: &entry.shape, bytes: &self.map[entry.range.clone()] }
+        Tensor { name, dtype: entry.dtype, shape: &entry.shape, bytes: &self.bytes[entry.range.clone()] }
     }
 }
 
@@ -215,6 +259,22 @@ fn refuse_other_formats(bytes: &[u8]) -> Result<()> {
         Some((_, explanation)) if bytes.get(LENGTH_BYTES) != Some(&b'{') => bail!("{explanation}"),
         _ => Ok(()),
     }
+}
+
+/// `count` numbers within ±0.05, and the bytes that each takes.
+fn random_bytes(count: usize, dtype: StorageType) -> (Vec<u8>, usize) {
+    let mut state = 1u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / (1 << 24) as f32 - 0.5) * 0.1
+    };
+    let bytes = match dtype {
+        StorageType::F16 => (0..count).flat_map(|_| half::f16::from_f32(next()).to_le_bytes()).collect(),
+        StorageType::BF16 => (0..count).flat_map(|_| half::bf16::from_f32(next()).to_le_bytes()).collect(),
+        _ => (0..count).flat_map(|_| next().to_le_bytes()).collect::<Vec<u8>>(),
+    };
+    let width = bytes.len().checked_div(count).unwrap_or(1);
+    (bytes, width)
 }
 
 #[cfg(test)]

@@ -126,7 +126,8 @@ fn train(gpu: &Gpu, unet: &UNet, built: &Built<'_>) {
     let case: TrainingCase = case("attention");
     let modules = built.modules.iter().filter(|module| is_target(case.target, &module.path)).cloned().collect();
     let lora = Lora::new(modules, case.rank, case.alpha, gpu.caps().max_binding, false);
-    let shape = StepShape { batch: 1, height: 8, width: 8, tokens: 77 };
+    // Latents of the last level are more than one: a softmax over one key teaches q and k nothing.
+    let shape = StepShape { batch: 1, height: 16, width: 16, tokens: 77 };
     let options = StepOptions {
         prediction: case.prediction,
         checkpointing: Checkpointing::Off,
@@ -137,8 +138,8 @@ fn train(gpu: &Gpu, unet: &UNet, built: &Built<'_>) {
     let programs = programs.expect("memory for a small U-Net");
     lora.initialize(gpu, 1);
     let batch = Batch {
-        latents: uniform("latents", 256, 1.0),
-        noise: uniform("noise", 256, 1.0),
+        latents: uniform("latents", 1024, 1.0),
+        noise: uniform("noise", 1024, 1.0),
         timesteps: vec![500],
         context: uniform("context", 77 * unet.config.cross_attention_dim, 1.0),
         weights: vec![1.0],

@@ -147,6 +147,24 @@ fn check_resolved_configuration(workspace: &Workspace) {
 }
 
 #[test]
+fn a_memory_limit_is_kept_by_splitting_batches_and_then_by_checkpointing() {
+    let workspace = Workspace::new();
+    let plan = |settings: &[&str]| workspace.plan(&[&["resolution=512"], settings].concat()).expect_success().stderr;
+    let gigabytes = |said: &str| -> f64 {
+        let plan = said.split_once("memory plan: ").expect("a plan").1;
+        plan.split_once(' ').expect("a number").0.parse().expect("a number")
+    };
+    let within = |gigabytes: f64| format!("vram_limit={:.0}MB", 900.0 * gigabytes);
+    let [four, one] = ["batch_size=4", "batch_size=1"].map(|size| plan(&[size]));
+    assert!(!four.contains("vram_limit:"), "{four}");
+    let split = plan(&["batch_size=4", &within(gigabytes(&four))]);
+    assert!(split.contains("2 at once instead of 4, with gradients summed over 2"), "{split}");
+    assert!(gigabytes(&split) <= 0.9 * gigabytes(&four), "{split}");
+    let least = plan(&["batch_size=4", &within(gigabytes(&one))]);
+    assert!(least.contains("gradient checkpointing"), "{least}");
+}
+
+#[test]
 fn the_probe_loss_falls_and_a_second_run_goes_on_from_the_file() {
     let workspace = Workspace::new();
     let fast = ["max_train_steps=20", "learning_rate=0.01", "save_precision=float"];

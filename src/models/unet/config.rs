@@ -22,6 +22,18 @@ pub struct UNetConfig {
 }
 
 impl UNetConfig {
+    /// The widths of Stable Diffusion v1.
+    pub fn stable_diffusion_v1() -> Self {
+        Self {
+            in_channels: 4,
+            out_channels: 4,
+            block_out_channels: vec![320, 640, 1280, 1280],
+            layers_per_block: 2,
+            cross_attention_dim: 768,
+            heads: HEADS,
+        }
+    }
+
     /// Reads widths from tensor shapes, and the number of heads from `config.json` where there is one.
     ///
     /// # Errors

@@ -96,13 +96,22 @@ impl Workspace {
 
     /// Trains with `config.yaml`, which [`Workspace::configure`] writes where there is none.
     pub fn train(&self, overrides: &[&str]) -> Finished {
+        run(&self.arguments(overrides))
+    }
+
+    /// As [`Workspace::train`], but stops after the memory plan.
+    pub fn plan(&self, overrides: &[&str]) -> Finished {
+        run(&[self.arguments(overrides), vec!["--plan".to_owned()]].concat())
+    }
+
+    fn arguments(&self, overrides: &[&str]) -> Vec<String> {
         let config = self.path("config.yaml");
         if !config.exists() {
             self.configure("");
         }
         let mut arguments = vec!["train".to_owned(), config.display().to_string()];
         arguments.extend(overrides.iter().flat_map(|setting| ["--set".to_owned(), (*setting).to_owned()]));
-        run(&arguments)
+        arguments
     }
 
     /// Lines of the metrics that have the key `key`, in order.

@@ -1,4 +1,4 @@
-//! Processor time of this process.
+//! Processor time of this process, which on CPU drivers tells more than time on the clock.
 
 use std::fs;
 

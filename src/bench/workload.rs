@@ -1,0 +1,73 @@
+//! What is measured.
+
+use crate::{
+    config::{GradientCheckpointing, LoraTarget, TrainConfig},
+    diffusion::Prediction,
+    tape::Checkpointing,
+    train::step::{Batch, StepOptions, StepShape},
+    weights::StorageType,
+};
+
+/// Tokens of a text embedding.
+const TOKENS: usize = 77;
+
+/// Sizes and settings of a training step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Pixels; multiples of 8.
+    pub width: usize,
+    pub height: usize,
+    pub batch: usize,
+    pub rank: usize,
+    pub target: LoraTarget,
+    /// How the frozen weights are stored.
+    pub weights: StorageType,
+    pub checkpointing: Checkpointing,
+    /// Micro-batches of an update.
+    pub accumulation: usize,
+}
+
+impl Workload {
+    /// What a configuration trains, on weights stored as `weights`.
+    pub fn of(config: &TrainConfig, weights: StorageType) -> Self {
+        Self {
+            width: config.resolution.width as usize,
+            height: config.resolution.height as usize,
+            batch: config.batch_size as usize,
+            rank: config.lora_rank as usize,
+            target: config.lora_target,
+            weights,
+            checkpointing: match config.gradient_checkpointing {
+                GradientCheckpointing::On => Checkpointing::Blocks,
+                GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
+            },
+            accumulation: config.gradient_accumulation_steps as usize,
+        }
+    }
+
+    pub(super) fn shape(&self) -> StepShape {
+        StepShape { batch: self.batch, height: self.height / 8, width: self.width / 8, tokens: TOKENS }
+    }
+
+    pub(super) fn options(&self) -> StepOptions {
+        StepOptions {
+            prediction: Prediction::Epsilon,
+            checkpointing: self.checkpointing,
+            accumulate: self.accumulation > 1,
+            observed: Vec::new(),
+        }
+    }
+
+    /// A micro-batch of numbers like latents, noise and text embeddings of `context_width` channels.
+    pub(super) fn batch(&self, context_width: usize) -> Batch {
+        let wave = |count: usize, pace: f32| (0..count).map(|i| (i as f32 * pace).sin()).collect::<Vec<f32>>();
+        let StepShape { batch, height, width, tokens } = self.shape();
+        Batch {
+            latents: wave(batch * height * width * 4, 0.37),
+            noise: wave(batch * height * width * 4, 1.91),
+            timesteps: vec![500; batch],
+            context: wave(batch * tokens * context_width, 0.73),
+            weights: vec![1.0 / (batch * self.accumulation) as f32; batch],
+        }
+    }
+}
