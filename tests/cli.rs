@@ -74,10 +74,17 @@ fn a_reader_that_goes_away_is_no_error() {
 fn ready_made_configurations_are_valid() {
     let files = std::fs::read_dir("configs").expect("the configurations lie in the repository");
     let paths: Vec<_> = files.map(|file| file.expect("a readable folder").path()).collect();
-    assert!(paths.len() >= 5, "{paths:?}");
+    assert!(paths.len() >= 6, "{paths:?}");
     for path in paths {
         lora_wgpu::config::load(&path, &[]).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()));
     }
+}
+
+#[test]
+fn the_demo_has_its_checkpoint_and_pictures() {
+    let plan = lora_wgpu(&["train", "configs/demo.yaml", "--plan"]).success();
+    let said = text(&plan.get_output().stderr);
+    assert!(said.contains("24 with a caption") && said.contains("memory plan"), "{said}");
 }
 
 #[test]

@@ -30,17 +30,17 @@ const SETTINGS: UpdateSettings = UpdateSettings {
     step: 1,
 };
 
-/// Times `repeats` updates and forward passes of `workload` after one of each that is not counted.
+/// Times `repeats` updates and forward passes of `workload` in a U-Net of the given widths, after one of each that is
+/// not counted.
 ///
 /// # Errors
 /// Sizes that the device cannot hold, or a failure of the device.
-pub fn measure(gpu: &Gpu, workload: &Workload, repeats: usize) -> Result<Report> {
+pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usize) -> Result<Report> {
     let peaks = peaks::measure(gpu)?;
-    let config = UNetConfig::stable_diffusion_v1();
     let tensors = Builder::tensors_of(|builder| drop(UNet::new(builder, config.clone())));
     let weights = PartTensors::generated(tensors, workload.weights);
     let builder = Builder::new(&weights);
-    let unet = UNet::new(&builder, config);
+    let unet = UNet::new(&builder, config.clone());
     let built = builder.finish("U-Net")?;
     let modules = built.modules.iter().filter(|module| is_target(workload.target, &module.path)).cloned().collect();
     let accumulate = workload.accumulation > 1;
@@ -49,7 +49,7 @@ pub fn measure(gpu: &Gpu, workload: &Workload, repeats: usize) -> Result<Report>
     let memory = Memory::new(built.bytes(), &lora, plans.bytes());
     upload(gpu, &built.uploads, |_| {})?;
     lora.initialize(gpu, 0);
-    let batch = workload.batch(unet.config.cross_attention_dim);
+    let batch = workload.batch(config.cross_attention_dim);
 
     let start = Instant::now();
     let programs = plans.compile(gpu)?;

@@ -10,6 +10,7 @@ use crate::{
     config::{self, LoraTarget, TrainConfig},
     data::{dataset::Dataset, tokenizer::ClipTokenizer},
     gpu::GpuOptions,
+    models::UNetConfig,
     tape::Checkpointing,
     train::dataset_options,
     weights::{StorageType, write_atomically},
@@ -84,7 +85,7 @@ pub fn bench(args: &BenchArgs, out: &mut dyn Write) -> Result<Outcome> {
     let variant = args.kernels.map(Into::into);
     let options = GpuOptions { device: args.device.clone(), variant, shader_checks: Some(false), ..Default::default() };
     let gpu = device::open(&options, &mut |line| eprintln!("{line}"))?;
-    let report = measure(&gpu, &workload, args.repeats as usize)?;
+    let report = measure(&gpu, &UNetConfig::stable_diffusion_v1(), &workload, args.repeats as usize)?;
     let Workload { width, height, batch, rank, accumulation, .. } = workload;
     writeln!(out, "training at {width}×{height}, batch {batch} × {accumulation}, rank {rank}\n{report}")?;
     if let Some(config) = &config {

@@ -135,6 +135,13 @@ const fn setting(
     Key { name, aliases, meaning: Meaning::Setting { set, show } }
 }
 
+/// Latents are computed once whatever is set: with nothing random in a picture, that changes nothing.
+fn note_uncached(draft: &mut Draft, cached: bool) {
+    if !cached {
+        draft.notes.push("cache_latents: latents are computed once all the same, since pictures are never varied".into());
+    }
+}
+
 /// All keys that do something, in the order in which they are printed.
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Key] = &[
@@ -170,8 +177,8 @@ pub(super) const SETTINGS: &[Key] = &[
         |d, v| { d.config.num_repeats = value::count(v, u32::MAX)?; Ok(()) },
         |c| c.num_repeats.to_string()),
     setting("cache_latents", &["latent_caching"],
-        |d, v| { d.config.cache_latents = value::flag(v)?; Ok(()) },
-        |c| c.cache_latents.to_string()),
+        |d, v| { value::flag(v).map(|flag| note_uncached(d, flag)) },
+        |_| "true".into()),
     setting("cache_latents_to_disk", &[],
         |d, v| { d.config.cache_latents_to_disk = value::flag(v)?; Ok(()) },
         |c| c.cache_latents_to_disk.to_string()),

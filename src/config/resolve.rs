@@ -72,8 +72,4 @@ fn add_notes(draft: &mut Draft) {
     if config.lr_scheduler == LrScheduler::Constant && config.lr_warmup_steps != Warmup::Steps(0) {
         notes.push("lr_warmup_steps: `constant` has no warm-up; use `lr_scheduler: constant_with_warmup`".into());
     }
-    if config.cache_latents_to_disk && !config.cache_latents {
-        notes.push("cache_latents_to_disk: implies `cache_latents: true`".into());
-        config.cache_latents = true;
-    }
 }

@@ -22,7 +22,6 @@ pub struct TrainConfig {
     pub allow_missing_captions: bool,
     pub resolution: Resolution,
     pub num_repeats: u32,
-    pub cache_latents: bool,
     pub cache_latents_to_disk: bool,
     /// Share of the pictures held out, in [0, 1); 0 = none, `None`: by the size of the data set.
     pub validation_split: Option<f64>,
@@ -175,7 +174,6 @@ impl TrainConfig {
             allow_missing_captions: false,
             resolution: Resolution { width: 512, height: 512 },
             num_repeats: 1,
-            cache_latents: true,
             cache_latents_to_disk: false,
             validation_split: None,
             lora_rank: 8,

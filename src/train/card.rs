@@ -16,18 +16,17 @@ use crate::{
 /// The strength to begin with: what WebUIs put into the prompt when the card is clicked.
 pub const PREFERRED_WEIGHT: f64 = 0.8;
 
-/// Writes both files beside `<name>.safetensors`. Those that exist stay: somebody may have edited them.
+/// Writes both files beside the LoRA `file`. Those that exist stay: somebody may have edited them.
 ///
 /// # Errors
 /// Trouble with the disk, or with a picture.
 pub(super) fn write(
-    folder: &Path,
-    name: &str,
+    file: &Path,
     provenance: &Provenance,
     pictures: &[&Path],
     size: Resolution,
 ) -> Result<()> {
-    let [words, preview] = ["json", "preview.png"].map(|extension| folder.join(format!("{name}.{extension}")));
+    let [words, preview] = ["json", "preview.png"].map(|extension| file.with_extension(extension));
     if !words.exists() {
         let text = serde_json::to_vec_pretty(&facts(provenance))?;
         write_atomically(&words, |out| out.write_all(&text))?;
@@ -98,7 +97,7 @@ mod tests {
         let pictures = pictures(folder.path());
         let paths: Vec<&Path> = pictures.iter().map(PathBuf::as_path).collect();
         let provenance = Provenance { trigger_phrase: Some("suzhou embroidery".into()), ..Provenance::default() };
-        write(folder.path(), "silk", &provenance, &paths, SIZE).unwrap();
+        write(&folder.path().join("silk.safetensors"), &provenance, &paths, SIZE).unwrap();
         let words: serde_json::Value =
             serde_json::from_slice(&std::fs::read(folder.path().join("silk.json")).unwrap()).unwrap();
         assert_eq!(words["activation text"], "suzhou embroidery");
@@ -116,7 +115,7 @@ mod tests {
         for name in ["silk.json", "silk.preview.png"] {
             std::fs::write(folder.path().join(name), "mine").unwrap();
         }
-        write(folder.path(), "silk", &Provenance::default(), &[&pictures[0]], SIZE).unwrap();
+        write(&folder.path().join("silk.safetensors"), &Provenance::default(), &[&pictures[0]], SIZE).unwrap();
         for name in ["silk.json", "silk.preview.png"] {
             assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"mine");
         }

@@ -1,6 +1,6 @@
 //! From pictures and captions to latents and text embeddings, computed once; the encoders are gone before training.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::mpsc, thread};
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,6 +24,9 @@ use super::{
 
 /// Prompts encoded at once.
 const TEXT_BATCH: usize = 8;
+
+/// Pictures that wait for the VAE, decoded and resized.
+const PREPARED_AHEAD: usize = 2;
 
 /// Everything training reads of the data set.
 pub struct PreparedData {
@@ -110,66 +113,90 @@ fn encode_pictures(
     examples: &[Example],
 ) -> Result<Vec<Vec<f32>>> {
     let size = (config.resolution.width as usize, config.resolution.height as usize);
-    let mut encoder = PictureEncoder { gpu, vae: &checkpoint.vae, size, compiled: None };
-    let mut kept = config.cache_latents_to_disk.then(|| KeptLatents::open(config, &checkpoint.vae)).transpose()?;
+    let mut kept = match config.cache_latents_to_disk {
+        true => KeptLatents::open(config, &checkpoint.vae, size, examples)?,
+        false => KeptLatents::none(examples.len()),
+    };
     let mut counter = Counter::new("pictures encoded", examples.len());
-    let mut latents = Vec::with_capacity(examples.len());
-    for Example { path, .. } in examples {
-        latents.push(match &mut kept {
-            Some(kept) => kept.get_or_encode(path, &mut encoder)?,
-            None => encoder.encode(path)?,
-        });
-        counter.add(1);
+    kept.notes().iter().for_each(|note| counter.line(&format!("note: {note}")));
+    let missing: Vec<usize> = (0..examples.len()).filter(|&index| kept.latents[index].is_none()).collect();
+    counter.add(examples.len() - missing.len());
+    if !missing.is_empty() {
+        let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size.0, size.1)?;
+        let paths: Vec<&Path> = missing.iter().map(|&index| examples[index].path.as_path()).collect();
+        let mut places = missing.iter();
+        for_each_prepared(&paths, size, |path, picture| {
+            let latents = encode(gpu, &encoder, path, &picture)?;
+            kept.put(*places.next().expect("a place for each path"), latents, size)?;
+            counter.add(1);
+            Ok(())
+        })?;
     }
-    let notes = kept.map(|mut kept| kept.cache.take_notes()).unwrap_or_default();
-    notes.iter().for_each(|note| counter.line(&format!("note: {note}")));
     counter.finish();
+    Ok(kept.latents.into_iter().map(|latents| latents.expect("all pictures are encoded")).collect())
+}
+
+/// Hands every picture, ready for the VAE, to `take`, in order. The next ones are decoded meanwhile, one at a time.
+fn for_each_prepared(
+    paths: &[&Path],
+    (width, height): (usize, usize),
+    mut take: impl FnMut(&Path, Vec<f32>) -> Result<()>,
+) -> Result<()> {
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(PREPARED_AHEAD);
+        scope.spawn(move || {
+            for path in paths {
+                let picture = prepare(path, width, height).map(|picture| to_model_input(&picture));
+                // Nobody takes more once one has failed.
+                if sender.send(picture).is_err() {
+                    return;
+                }
+            }
+        });
+        paths.iter().try_for_each(|path| take(path, receiver.recv().expect("one for each path")?))
+    })
+}
+
+/// The mean of a picture's latents, scaled.
+fn encode(gpu: &Gpu, encoder: &LatentEncoder, path: &Path, picture: &[f32]) -> Result<Vec<f32>> {
+    let moments = encoder.encode(gpu, picture)?;
+    let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SCALING_FACTOR).collect();
+    ensure!(all_finite(&latents), "the VAE gives values that are not finite for {}", path.display());
     Ok(latents)
 }
 
-/// Latents of earlier runs, and the fingerprint of the VAE that they must be of.
+/// Latents of the examples as far as they are known, and where new ones are kept for later runs.
 struct KeptLatents {
-    cache: LatentCache,
-    model: String,
+    latents: Vec<Option<Vec<f32>>>,
+    disk: Option<(LatentCache, Vec<CacheKey>)>,
 }
 
 impl KeptLatents {
-    fn open(config: &TrainConfig, vae: &PartTensors) -> Result<Self> {
-        Ok(Self { cache: LatentCache::open(&config.output_dir.join("cache"))?, model: fingerprint(vae) })
+    /// Nothing is known yet, and nothing is kept.
+    fn none(count: usize) -> Self {
+        Self { latents: vec![None; count], disk: None }
     }
 
-    fn get_or_encode(&mut self, path: &Path, encoder: &mut PictureEncoder) -> Result<Vec<f32>> {
-        let (width, height) = encoder.size;
-        let key = CacheKey::for_picture(path, encoder.size, &self.model)?;
-        if let Some(latents) = self.cache.get(&key) {
-            return Ok(latents);
+    /// What earlier runs with the same VAE have left.
+    fn open(config: &TrainConfig, vae: &PartTensors, size: (usize, usize), examples: &[Example]) -> Result<Self> {
+        let mut cache = LatentCache::open(&config.output_dir.join("cache"))?;
+        let model = fingerprint(vae);
+        let keys = examples.iter().map(|example| CacheKey::for_picture(&example.path, size, &model));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
+        let latents = keys.iter().map(|key| cache.get(key)).collect();
+        Ok(Self { latents, disk: Some((cache, keys)) })
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        self.disk.as_mut().map(|(cache, _)| cache.take_notes()).unwrap_or_default()
+    }
+
+    fn put(&mut self, index: usize, latents: Vec<f32>, (width, height): (usize, usize)) -> Result<()> {
+        if let Some((cache, keys)) = &mut self.disk {
+            cache.put(&keys[index], &[height / 8, width / 8, 4], &latents)?;
         }
-        let latents = encoder.encode(path)?;
-        self.cache.put(&key, &[height / 8, width / 8, 4], &latents)?;
-        Ok(latents)
-    }
-}
-
-/// The VAE's encoder at the training size, compiled for the first picture that needs it.
-struct PictureEncoder<'a> {
-    gpu: &'a Gpu,
-    vae: &'a PartTensors,
-    size: (usize, usize),
-    compiled: Option<LatentEncoder>,
-}
-
-impl PictureEncoder<'_> {
-    /// The mean of a picture's latents, scaled.
-    fn encode(&mut self, path: &Path) -> Result<Vec<f32>> {
-        let (width, height) = self.size;
-        let encoder = match &mut self.compiled {
-            Some(encoder) => encoder,
-            empty => empty.insert(LatentEncoder::new(self.gpu, self.vae, width, height)?),
-        };
-        let moments = encoder.encode(self.gpu, &to_model_input(&prepare(path, width, height)?))?;
-        let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SCALING_FACTOR).collect();
-        ensure!(all_finite(&latents), "the VAE gives values that are not finite for {}", path.display());
-        Ok(latents)
+        self.latents[index] = Some(latents);
+        Ok(())
     }
 }
 

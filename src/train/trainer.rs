@@ -92,7 +92,9 @@ pub fn run(
     let mut output = Output::new(config, &checkpoint, &sheet, &run.length);
     let end = run.train(&mut output, &options.stop)?;
     let pictures: Vec<&Path> = split.train.iter().map(|&index| examples[index].path.as_path()).collect();
-    card::write(&config.output_dir, &config.output_name, &config.provenance, &pictures, config.resolution)?;
+    if let Err(error) = card::write(&end.files.kohya, &config.provenance, &pictures, config.resolution) {
+        say(&format!("warning: the LoRA has no complete card for WebUIs: {error:#}"));
+    }
     Ok(Some(RunSummary {
         files: end.files,
         first_probe: end.first_probe,

@@ -13,6 +13,12 @@ use super::layouts::Layout;
 use super::part_tensors::{Component, PartTensors};
 use super::safetensors_file::SafetensorsFile;
 
+/// A name for `base_model` instead of a path.
+const DEMO_NAME: &str = "demo";
+
+/// Stable Diffusion's topology at small widths, trained on ornaments by `tools/demo_model`.
+static DEMO: &[u8] = include_bytes!("../../assets/demo_model.safetensors");
+
 /// The three networks of a base model, each a lookup by diffusers names. Nothing is copied out of the files.
 ///
 /// Whether every tensor is there, in the right shape, shows when a model is built from it: here only the family and
@@ -29,17 +35,19 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens `path`, a single `.safetensors` file or a diffusers folder. `vae` replaces its VAE: a file in the original
+    /// Opens `path`, a single `.safetensors` file or a diffusers folder; `demo`, where no file has that name, is the
+    /// small checkpoint that is part of the program. `vae` replaces its VAE: a file in the original
     /// or in diffusers' names, a full checkpoint, or a folder.
     ///
     /// # Errors
     /// Files that are missing or damaged, models of another family (named), a network that is not there.
     pub fn open(path: &Path, vae: Option<&Path>) -> Result<Self> {
-        if !path.exists() {
-            bail!("base_model: {} does not exist", path.display());
-        }
-        let mut checkpoint =
-            if path.is_dir() { Self::open_folder(path, vae.is_some())? } else { Self::open_single_file(path)? };
+        let mut checkpoint = match path {
+            _ if path.is_dir() => Self::open_folder(path, vae.is_some())?,
+            _ if path.exists() => Self::open_single_file(SafetensorsFile::open(path)?)?,
+            _ if path == Path::new(DEMO_NAME) => Self::open_single_file(SafetensorsFile::embedded(path, DEMO)?)?,
+            _ => bail!("base_model: {} does not exist", path.display()),
+        };
         if let Some(vae) = vae {
             checkpoint.vae = open_vae(vae, &mut checkpoint.warnings)?;
         }
@@ -63,8 +71,8 @@ impl Checkpoint {
         &self.warnings
     }
 
-    fn open_single_file(path: &Path) -> Result<Self> {
-        let file = Arc::new(SafetensorsFile::open(path)?);
+    fn open_single_file(file: SafetensorsFile) -> Result<Self> {
+        let file = Arc::new(file);
         family::require_single_file(&file)?;
         let mut warnings = Vec::new();
         let mut part = |component: Component| {

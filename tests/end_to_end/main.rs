@@ -2,6 +2,7 @@
 //! training runs, and everything that can be wrong with what a user hands over.
 
 mod bad_input;
+mod bench;
 mod check;
 #[cfg(unix)]
 mod stop;

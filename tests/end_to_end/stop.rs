@@ -38,5 +38,6 @@ fn an_interrupted_run_saves_what_it_has_learned() {
     let steps = workspace.metrics("grad_norm").len();
     let written = workspace.written();
     assert!(written.contains(&format!("{NAME}-step{steps:08}.safetensors")), "{steps} steps: {written:?}");
+    assert!(written.contains(&format!("{NAME}-step{steps:08}.json")), "its card: {written:?}");
     assert!(!written.contains(&format!("{NAME}.safetensors")), "{written:?}");
 }
