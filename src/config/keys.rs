@@ -138,7 +138,8 @@ const fn setting(
 /// Latents are computed once whatever is set: with nothing random in a picture, that changes nothing.
 fn note_uncached(draft: &mut Draft, cached: bool) {
     if !cached {
-        draft.notes.push("cache_latents: latents are computed once all the same, since pictures are never varied".into());
+        let note = "cache_latents: latents are computed once all the same, since pictures are never varied";
+        draft.notes.push(note.into());
     }
 }
 

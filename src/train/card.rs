@@ -20,12 +20,7 @@ pub const PREFERRED_WEIGHT: f64 = 0.8;
 ///
 /// # Errors
 /// Trouble with the disk, or with a picture.
-pub(super) fn write(
-    file: &Path,
-    provenance: &Provenance,
-    pictures: &[&Path],
-    size: Resolution,
-) -> Result<()> {
+pub(super) fn write(file: &Path, provenance: &Provenance, pictures: &[&Path], size: Resolution) -> Result<()> {
     let [words, preview] = ["json", "preview.png"].map(|extension| file.with_extension(extension));
     if !words.exists() {
         let text = serde_json::to_vec_pretty(&facts(provenance))?;
