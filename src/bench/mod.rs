@@ -7,6 +7,6 @@ mod step;
 mod workload;
 
 pub use processor::processor_seconds;
-pub use report::{Family, Memory, Peaks, Report, Timing};
+pub use report::{Family, Peaks, Report, Timing};
 pub use step::measure;
 pub use workload::Workload;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     gpu::{KernelTime, Variant},
-    train::lora::Lora,
+    train::memory_plan::MemoryPlan,
 };
 
 /// Kernel families by the beginning of their shaders' names.
@@ -32,7 +32,7 @@ pub struct Report {
     pub driver: String,
     pub kernels: Variant,
     pub peaks: Peaks,
-    pub memory: Memory,
+    pub memory: MemoryPlan,
     /// Compiling the pipelines and the first step, which waits for them.
     pub first_step_seconds: f64,
     /// Forward, backward and update.
@@ -54,24 +54,6 @@ pub struct Report {
 pub struct Peaks {
     pub gflops: f64,
     pub gigabytes_per_second: f64,
-}
-
-/// The plan, in bytes.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Memory {
-    pub weights: u64,
-    pub lora_and_optimizer: u64,
-    pub activations: u64,
-}
-
-impl Memory {
-    pub(super) fn new(weights: u64, lora: &Lora, activations: u64) -> Self {
-        Self { weights, lora_and_optimizer: lora.bytes(), activations }
-    }
-
-    pub fn total(&self) -> u64 {
-        self.weights + self.lora_and_optimizer + self.activations
-    }
 }
 
 /// Several runs of the same.
@@ -125,22 +107,13 @@ pub(super) fn median(figures: &mut [f64]) -> f64 {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
-        let Memory { weights, lora_and_optimizer, activations } = self.memory;
         writeln!(f, "{} ({}), {} kernels", self.device, self.driver, self.kernels)?;
         writeln!(
             f,
             "peaks      {:.1} GFLOP/s by multiply and add, {:.1} GB/s by streaming",
             self.peaks.gflops, self.peaks.gigabytes_per_second
         )?;
-        writeln!(
-            f,
-            "memory     {:.2} GB = weights {:.2} + LoRA and optimizer {:.2} + activations and scratch {:.2}",
-            gigabytes(self.memory.total()),
-            gigabytes(weights),
-            gigabytes(lora_and_optimizer),
-            gigabytes(activations)
-        )?;
+        writeln!(f, "memory     {}", self.memory)?;
         writeln!(
             f,
             "first step {:.1} s with {} pipelines to compile; {} dispatches a step",

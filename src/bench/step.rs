@@ -12,6 +12,7 @@ use crate::{
     tape::Program,
     train::{
         lora::{Lora, is_target},
+        memory_plan::MemoryPlan,
         step::{Batch, StepPlans, StepPrograms, UpdateSettings},
     },
     weights::PartTensors,
@@ -19,7 +20,7 @@ use crate::{
 
 use super::{
     peaks, processor_seconds,
-    report::{Family, Memory, Report, Timing, median},
+    report::{Family, Report, Timing, median},
     workload::Workload,
 };
 
@@ -46,7 +47,7 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let accumulate = workload.accumulation > 1;
     let lora = Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate);
     let plans = StepPlans::new(gpu, &unet, &lora, workload.shape(), workload.options())?;
-    let memory = Memory::new(built.bytes(), &lora, plans.bytes());
+    let memory = MemoryPlan::new(&built, &lora, &plans);
     upload(gpu, &built.uploads, |_| {})?;
     lora.initialize(gpu, 0);
     let batch = workload.batch(config.cross_attention_dim);

@@ -1,10 +1,13 @@
 //! What is measured.
 
 use crate::{
-    config::{GradientCheckpointing, LoraTarget, TrainConfig},
+    config::{LoraTarget, TrainConfig},
     diffusion::Prediction,
     tape::Checkpointing,
-    train::step::{Batch, StepOptions, StepShape},
+    train::{
+        checkpointing,
+        step::{Batch, StepOptions, StepShape},
+    },
     weights::StorageType,
 };
 
@@ -37,10 +40,7 @@ impl Workload {
             rank: config.lora_rank as usize,
             target: config.lora_target,
             weights,
-            checkpointing: match config.gradient_checkpointing {
-                GradientCheckpointing::On => Checkpointing::Blocks,
-                GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
-            },
+            checkpointing: checkpointing(config),
             accumulation: config.gradient_accumulation_steps as usize,
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     gpu::GpuOptions,
     models::UNetConfig,
     tape::Checkpointing,
-    train::dataset_options,
+    train::{dataset_options, planned_steps},
     weights::{StorageType, write_atomically},
 };
 
@@ -118,10 +118,8 @@ impl BenchArgs {
 /// How long the configuration trains, from its pictures and the measured step.
 fn estimate(config: &TrainConfig, report: &Report) -> Result<String> {
     let examples = Dataset::open(&dataset_options(config), &ClipTokenizer::new()?)?.examples;
-    let shown: usize = examples.iter().map(|example| example.repeats).sum();
-    let per_update = config.batch_size as usize * config.gradient_accumulation_steps as usize;
-    let updates = config.max_train_steps.map_or(config.epochs as usize * shown.div_ceil(per_update), |s| s as usize);
-    let minutes = updates as f64 * report.step.median_seconds / 60.0;
+    let updates = planned_steps(config, &examples)?;
+    let minutes = f64::from(updates) * report.step.median_seconds / 60.0;
     Ok(format!(
         "this configuration: {} pictures, {updates} updates, about {minutes:.0} minutes of training",
         examples.len()

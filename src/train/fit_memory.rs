@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     lora::Lora,
+    memory_plan::MemoryPlan,
     setup::{new_lora, step_options, step_shape},
     step::StepPlans,
 };
@@ -42,7 +43,7 @@ impl Fitted {
             let lora = new_lora(gpu, &candidate, &built.modules);
             let plans = StepPlans::new(gpu, unet, &lora, step_shape(&candidate, tokens), step_options(&candidate))?;
             let fitted = Self { config: candidate, lora, plans };
-            let bytes = fitted.bytes(built);
+            let bytes = MemoryPlan::new(built, &fitted.lora, &fitted.plans).total();
             if bytes <= limit {
                 fitted.changes(config).iter().for_each(|change| say(change));
                 return Ok(fitted);
@@ -58,11 +59,6 @@ impl Fitted {
             built.bytes() as f64 * 1e-9,
             if fixed { ", or leave `gradient_checkpointing` at auto" } else { "" }
         )
-    }
-
-    /// The whole plan of training.
-    fn bytes(&self, built: &Built<'_>) -> u64 {
-        built.bytes() + self.lora.bytes() + self.plans.bytes()
     }
 
     /// What is no longer as configured, and what it costs.

@@ -8,6 +8,7 @@ pub mod encode;
 mod fit_memory;
 pub mod lora;
 pub mod lr_schedule;
+pub mod memory_plan;
 pub mod metrics;
 pub mod output;
 pub mod prepare;
@@ -19,4 +20,5 @@ pub mod stop;
 pub mod tensorboard;
 pub mod trainer;
 
-pub use setup::dataset_options;
+pub use run_loop::planned_steps;
+pub use setup::{checkpointing, dataset_options};

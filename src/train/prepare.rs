@@ -124,10 +124,9 @@ fn encode_pictures(
     if !missing.is_empty() {
         let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size.0, size.1)?;
         let paths: Vec<&Path> = missing.iter().map(|&index| examples[index].path.as_path()).collect();
-        let mut places = missing.iter();
-        for_each_prepared(&paths, size, |path, picture| {
-            let latents = encode(gpu, &encoder, path, &picture)?;
-            kept.put(*places.next().expect("a place for each path"), latents, size)?;
+        for_each_prepared(&paths, size, |at, picture| {
+            let latents = encode(gpu, &encoder, paths[at], &picture)?;
+            kept.put(missing[at], latents, size)?;
             counter.add(1);
             Ok(())
         })?;
@@ -136,11 +135,11 @@ fn encode_pictures(
     Ok(kept.latents.into_iter().map(|latents| latents.expect("all pictures are encoded")).collect())
 }
 
-/// Hands every picture, ready for the VAE, to `take`, in order. The next ones are decoded meanwhile, one at a time.
+/// Hands every picture, ready for the VAE, to `take` with its place in `paths`, in order. The next ones are decoded meanwhile, one at a time.
 fn for_each_prepared(
     paths: &[&Path],
     (width, height): (usize, usize),
-    mut take: impl FnMut(&Path, Vec<f32>) -> Result<()>,
+    mut take: impl FnMut(usize, Vec<f32>) -> Result<()>,
 ) -> Result<()> {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(PREPARED_AHEAD);
@@ -153,7 +152,7 @@ fn for_each_prepared(
                 }
             }
         });
-        paths.iter().try_for_each(|path| take(path, receiver.recv().expect("one for each path")?))
+        (0..paths.len()).try_for_each(|at| take(at, receiver.recv().expect("one for each path")?))
     })
 }
 

@@ -19,7 +19,7 @@ use super::{
     output::{Output, RunLength, SavedFiles},
     prepare::PreparedData,
     progress::Progress,
-    setup::prediction,
+    setup::{choose_split, prediction},
     step::{Batch, PendingUpdate, StepPrograms, UpdateSettings},
     stop::StopRequest,
     tensorboard::run_folder,
@@ -86,9 +86,7 @@ impl<'a> Run<'a> {
             seed: config.seed,
             batch_size: config.batch_size as usize,
         };
-        let trained = split.train.iter().map(|&index| (index, examples[index].repeats));
-        let accumulation = config.gradient_accumulation_steps as usize;
-        let batches = BatchPlan::new(trained, rules.batch_size, accumulation, config.seed);
+        let batches = batch_plan(config, examples, split);
         let held_out = !split.validation.is_empty();
         let probes = rules.probes(data, if held_out { &split.validation } else { &split.probes });
         let (length, schedule) = run_length(config, &batches);
@@ -232,6 +230,21 @@ impl<'a> Run<'a> {
         self.progress.line(&format!("{name} loss after {step} steps: {loss:.5}"));
         Ok(loss)
     }
+}
+
+/// How many updates the configuration makes of these examples.
+///
+/// # Errors
+/// A share of held-out pictures that leaves none to train on.
+pub fn planned_steps(config: &TrainConfig, examples: &[Example]) -> Result<u32> {
+    let split = choose_split(config, examples, &mut |_| {})?;
+    Ok(run_length(config, &batch_plan(config, examples, &split)).0.steps)
+}
+
+fn batch_plan(config: &TrainConfig, examples: &[Example], split: &Split) -> BatchPlan {
+    let trained = split.train.iter().map(|&index| (index, examples[index].repeats));
+    let (batch, accumulation) = (config.batch_size as usize, config.gradient_accumulation_steps as usize);
+    BatchPlan::new(trained, batch, accumulation, config.seed)
 }
 
 /// Epochs, steps and the learning-rate schedule; `max_train_steps` wins over `epochs`.

@@ -24,6 +24,7 @@ use crate::{
 use super::{
     counter::Counter,
     lora::{Lora, is_target},
+    memory_plan::MemoryPlan,
     step::{StepOptions, StepPlans, StepShape},
 };
 
@@ -147,12 +148,17 @@ pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
 pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
     StepOptions {
         prediction: prediction(config),
-        checkpointing: match config.gradient_checkpointing {
-            GradientCheckpointing::On => Checkpointing::Blocks,
-            GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
-        },
+        checkpointing: checkpointing(config),
         accumulate: config.gradient_accumulation_steps > 1,
         observed: Vec::new(),
+    }
+}
+
+/// Which activations the configuration keeps.
+pub fn checkpointing(config: &TrainConfig) -> Checkpointing {
+    match config.gradient_checkpointing {
+        GradientCheckpointing::On => Checkpointing::Blocks,
+        GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
     }
 }
 
@@ -166,8 +172,6 @@ pub(super) fn prediction(config: &TrainConfig) -> Prediction {
 
 /// Says how large the LoRA is and what memory the run takes.
 pub(super) fn say_plan(built: &Built<'_>, lora: &Lora, plans: &StepPlans, say: &mut dyn FnMut(&str)) {
-    let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
-    let (weights, state, activations) = (built.bytes(), lora.bytes(), plans.bytes());
     say(&format!(
         "LoRA: {} modules, {} parameters, rank {}, alpha {} (strength alpha/rank = {})",
         lora.module_count(),
@@ -176,13 +180,7 @@ pub(super) fn say_plan(built: &Built<'_>, lora: &Lora, plans: &StepPlans, say: &
         lora.alpha,
         lora.alpha / lora.rank as f32,
     ));
-    say(&format!(
-        "memory plan: {:.2} GB = U-Net weights {:.2} + LoRA and optimizer {:.2} + activations and scratch {:.2}",
-        gigabytes(weights + state + activations),
-        gigabytes(weights),
-        gigabytes(state),
-        gigabytes(activations),
-    ));
+    say(&format!("memory plan: {}", MemoryPlan::new(built, lora, plans)));
 }
 
 /// Uploads the U-Net, counting megabytes.
