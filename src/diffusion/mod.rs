@@ -1,15 +1,18 @@
 //! The diffusion process of Stable Diffusion v1.x: noise schedule, training targets and loss weights, the counter-based
-//! random numbers of a training run, and the noise generators of image sampling. A leaf: imports no other
+//! random numbers of a training run, and image sampling's noise, noise levels and samplers. A leaf: imports no other
 //! module of the crate.
 
 pub mod mt19937;
 pub mod noise_source;
 pub mod philox;
 pub mod random;
+pub mod samplers;
 pub mod schedule;
+pub mod sigmas;
 pub mod torch_normal;
 pub mod webui_noise;
 
 pub use noise_source::{NoiseSource, Rng};
 pub use random::{Purpose, Stream};
+pub use samplers::{Plan, Sampler};
 pub use schedule::{NoiseSchedule, Prediction};
