@@ -9,6 +9,7 @@ pub mod gpu;
 pub mod models;
 pub mod nn;
 pub mod ops;
+pub mod sample;
 pub mod tape;
 pub mod train;
 pub mod weights;

@@ -72,4 +72,5 @@ def main():
     print("[\n" + ",\n".join(cases) + "\n]")
 
 
-main()
+if __name__ == "__main__":
+    main()
