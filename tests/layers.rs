@@ -13,8 +13,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ops", &["gpu", "tape"]),
     ("nn", &["gpu", "tape", "ops", "weights", "diffusion", "data", "config"]),
     ("models", &["gpu", "tape", "ops", "nn", "weights", "diffusion", "data", "config"]),
-    ("train", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
     ("sample", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
+    ("train", &["gpu", "tape", "ops", "nn", "models", "sample", "weights", "diffusion", "data", "config"]),
     ("bench", &["gpu", "tape", "ops", "nn", "models", "train", "weights", "diffusion", "config"]),
     (
         "cli",

@@ -47,7 +47,7 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let accumulate = workload.accumulation > 1;
     let lora = Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate);
     let plans = StepPlans::new(gpu, &unet, &lora, workload.shape(), workload.options())?;
-    let memory = MemoryPlan::new(&built, &lora, &plans);
+    let memory = MemoryPlan::new(&built, &lora, &plans, None);
     upload(gpu, &built.uploads, |_| {})?;
     lora.initialize(gpu, 0);
     let batch = workload.batch(config.cross_attention_dim);

@@ -7,14 +7,15 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::{
-    gpu::GpuOptions,
+    gpu::{Gpu, GpuOptions},
+    sample::case::SamplingCase,
     tape::Checkpointing,
     train::case::{CaseOptions, GroupError, TrainingCase, compare, run},
-    weights::{Checkpoint, SafetensorsFile, write_safetensors},
+    weights::{Checkpoint, OwnedTensor, SafetensorsFile, write_safetensors},
 };
 
 use super::{
@@ -22,7 +23,7 @@ use super::{
     device::{self, Kernels},
 };
 
-/// Run a recorded training case and compare it with its reference.
+/// Run a recorded training or sampling case and compare it with its reference.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The recorded case (safetensors)
@@ -36,6 +37,9 @@ pub struct CheckArgs {
     /// Write every recorded tensor to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Draw a sampling case with this LoRA, at the strength that the case states
+    #[arg(long, value_name = "FILE")]
+    lora: Option<PathBuf>,
     /// Recompute activations in backward instead of keeping them
     #[arg(long)]
     gradient_checkpointing: bool,
@@ -52,23 +56,51 @@ pub struct CheckArgs {
 /// # Errors
 /// Files that do not fit together, and trouble with the device.
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome> {
-    let case = TrainingCase::open(&args.case)?;
+    let case = Case::open(args)?;
     let reference = args.reference.as_deref().map(SafetensorsFile::open).transpose()?;
     let checkpoint = Checkpoint::open(&args.base_model, None)?;
     let variant = args.kernels.map(Into::into);
     let options = GpuOptions { device: args.device.clone(), variant, ..Default::default() };
     let gpu = device::open(&options, &mut |line| eprintln!("{line}"))?;
-    let checkpointing = if args.gradient_checkpointing { Checkpointing::Blocks } else { Checkpointing::Off };
-    let start = Instant::now();
-    let recorded = run(&gpu, &checkpoint, &case, CaseOptions { checkpointing }, |step, loss| {
-        eprintln!("step {:>3}  loss {loss:.8}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
-    })?;
+    let recorded = case.run(&gpu, &checkpoint, args)?;
     let errors = reference.map(|reference| compare(&reference, &recorded)).transpose()?;
     if let Some(path) = &args.out {
         write_safetensors(path, recorded, &BTreeMap::new()).context("--out")?;
     }
     let Some(errors) = errors else { return Ok(Outcome::Success) };
     Ok(if report(&errors, out)? { Outcome::Success } else { Outcome::CheckFailed })
+}
+
+enum Case {
+    Training(TrainingCase),
+    Sampling(SamplingCase),
+}
+
+impl Case {
+    fn open(args: &CheckArgs) -> Result<Self> {
+        let file = SafetensorsFile::open(&args.case)?;
+        if SamplingCase::is_one(&file) {
+            return Ok(Self::Sampling(SamplingCase::read(&file)?));
+        }
+        ensure!(args.lora.is_none(), "--lora is for sampling cases; {} is none", args.case.display());
+        Ok(Self::Training(TrainingCase::open(&args.case)?))
+    }
+
+    fn run(&self, gpu: &Gpu, checkpoint: &Checkpoint, args: &CheckArgs) -> Result<Vec<OwnedTensor>> {
+        let start = Instant::now();
+        match self {
+            Self::Training(case) => {
+                let checkpointing =
+                    if args.gradient_checkpointing { Checkpointing::Blocks } else { Checkpointing::Off };
+                run(gpu, checkpoint, case, CaseOptions { checkpointing }, |step, loss| {
+                    eprintln!("step {:>3}  loss {loss:.8}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
+                })
+            }
+            Self::Sampling(case) => case.run(gpu, checkpoint, args.lora.as_deref(), |step| {
+                eprintln!("step {:>3}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
+            }),
+        }
+    }
 }
 
 /// Prints a line for each group; true where all are within their tolerances.

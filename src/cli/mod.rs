@@ -6,6 +6,7 @@ mod completions;
 mod device;
 mod devices;
 mod man;
+mod sample;
 mod train;
 
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Train(train::TrainArgs),
+    Sample(sample::SampleArgs),
     Check(check::CheckArgs),
     Bench(bench::BenchArgs),
     Devices(devices::DevicesArgs),
@@ -51,6 +53,7 @@ impl Cli {
     pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         match &self.command {
             Command::Train(args) => train::train(args, out),
+            Command::Sample(args) => sample::sample(args, out),
             Command::Check(args) => check::check(args, out),
             Command::Bench(args) => bench::bench(args, out),
             Command::Devices(args) => devices::devices(args, out),

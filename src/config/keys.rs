@@ -4,8 +4,8 @@
 use super::{
     print,
     train_config::{
-        GradientCheckpointing, LogWith, LoraTarget, LrScheduler, PredictionType, Resolution, SavePrecision,
-        TrainConfig, Warmup,
+        GradientCheckpointing, LogWith, LoraTarget, LrScheduler, PredictionType, PreviewPrompts, Resolution,
+        SavePrecision, TrainConfig, Warmup,
     },
     unsupported::{self, Accepted, UNSUPPORTED},
     value::{self, Choices},
@@ -125,6 +125,21 @@ const CHECKPOINTING_MODES: &Choices<GradientCheckpointing> = &[
     ("false", GradientCheckpointing::Off),
 ];
 const LOGGERS: &Choices<LogWith> = &[("tensorboard", LogWith::TensorBoard), ("none", LogWith::None)];
+
+/// The words for `sample_sampler`, sd-scripts' among them, and what `lora-wgpu sample` calls them.
+pub const PREVIEW_SAMPLERS: &Choices<&str> = &[
+    ("euler_a", "euler_a"),
+    ("euler", "euler"),
+    ("ddim", "ddim"),
+    ("heun", "heun"),
+    ("dpmpp_2m", "dpmpp_2m"),
+    ("dpmpp_2m_karras", "dpmpp_2m_karras"),
+    ("dpmpp_sde", "dpmpp_sde"),
+    ("lcm", "lcm"),
+    ("k_euler_a", "euler_a"),
+    ("k_euler", "euler"),
+    ("dpmsolver++", "dpmpp_2m"),
+];
 
 const fn setting(
     name: &'static str,
@@ -274,6 +289,21 @@ pub(super) const SETTINGS: &[Key] = &[
     setting("log_prefix", &[],
         |d, v| { d.config.log_prefix = value::text(v)?; Ok(()) },
         |c| print::text(&c.log_prefix)),
+    setting("sample_prompts", &["validation_prompt"],
+        |d, v| { d.config.previews.prompts = preview_prompts(v)?; Ok(()) },
+        |c| print::preview_prompts(&c.previews.prompts)),
+    setting("sample_every_n_epochs", &["validation_epochs"],
+        |d, v| { d.config.previews.every_n_epochs = value::whole(v, 0..=u64::from(u32::MAX))? as u32; Ok(()) },
+        |c| c.previews.every_n_epochs.to_string()),
+    setting("sample_every_n_steps", &[],
+        |d, v| { d.config.previews.every_n_steps = value::whole(v, 0..=u64::from(u32::MAX))? as u32; Ok(()) },
+        |c| c.previews.every_n_steps.to_string()),
+    setting("sample_at_first", &[],
+        |d, v| { d.config.previews.at_first = value::flag(v)?; Ok(()) },
+        |c| c.previews.at_first.to_string()),
+    setting("sample_sampler", &[],
+        |d, v| { d.config.previews.sampler = value::choice(v, PREVIEW_SAMPLERS)?; Ok(()) },
+        |c| c.previews.sampler.to_owned()),
     setting("metadata_author", &[],
         |d, v| { d.config.provenance.author = value::optional_text(v)?; Ok(()) },
         |c| print::optional(&c.provenance.author, |text| print::text(text))),
@@ -374,6 +404,19 @@ fn min_snr_gamma(value: &Value) -> Result<Option<f64>> {
     }
     let gamma = value::number(value, "true, false, or a number from 0 such as 5", |x| x >= 0.0)?;
     Ok((gamma > 0.0).then_some(gamma))
+}
+
+/// A list of prompts, one prompt, or a file of them, which ends in `.txt` as sd-scripts' does.
+fn preview_prompts(value: &Value) -> Result<PreviewPrompts> {
+    if let Value::Sequence(list) = value {
+        return Ok(PreviewPrompts::Lines(list.iter().map(value::non_empty_text).collect::<Result<_>>()?));
+    }
+    let text = value::text(value)?;
+    Ok(match text.trim() {
+        "" => PreviewPrompts::Lines(Vec::new()),
+        text if text.to_lowercase().ends_with(".txt") => PreviewPrompts::File(text.into()),
+        text => PreviewPrompts::Lines(vec![text.to_owned()]),
+    })
 }
 
 /// A name that every file system and every WebUI prompt takes.

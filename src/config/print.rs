@@ -3,7 +3,7 @@
 
 use super::{
     keys::{LORA_TARGETS, LR_SCHEDULERS, Meaning, SAVE_PRECISIONS, SETTINGS},
-    train_config::{AdamW, GradientCheckpointing, LrScheduler, TrainConfig, Warmup},
+    train_config::{AdamW, GradientCheckpointing, LrScheduler, PreviewPrompts, TrainConfig, Warmup},
     value,
 };
 use std::path::Path;
@@ -53,6 +53,14 @@ pub(super) fn warmup(warmup: Warmup) -> String {
     match warmup {
         Warmup::Steps(steps) => steps.to_string(),
         Warmup::Share(share) => number(share),
+    }
+}
+
+/// A list on one line, or a file's path.
+pub(super) fn preview_prompts(prompts: &PreviewPrompts) -> String {
+    match prompts {
+        PreviewPrompts::File(file) => path(file),
+        PreviewPrompts::Lines(lines) => serde_json::Value::from(lines.clone()).to_string(),
     }
 }
 

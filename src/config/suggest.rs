@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of some valid words.
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant: at most two slips, or a third of it.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     let allowed = (word.chars().count() / 3).max(2);
     candidates

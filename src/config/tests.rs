@@ -101,6 +101,11 @@ save_precision: bf16
 logging_dir: h
 log_with: none
 log_prefix: run_
+sample_prompts: [a rose --s 12, 'b: c']
+sample_every_n_epochs: 0
+sample_every_n_steps: 50
+sample_at_first: true
+sample_sampler: dpmsolver++
 metadata_author: The heirs
 metadata_license: CC BY 4.0
 metadata_description: 'Two: threads'
@@ -161,6 +166,13 @@ fn every_key_reaches_its_field() {
         logging_dir: "h".into(),
         log_with: LogWith::None,
         log_prefix: "run_".into(),
+        previews: Previews {
+            prompts: PreviewPrompts::Lines(vec!["a rose --s 12".into(), "b: c".into()]),
+            every_n_epochs: 0,
+            every_n_steps: 50,
+            at_first: true,
+            sampler: "dpmpp_2m",
+        },
         provenance: Provenance {
             author: Some("The heirs".into()),
             license: Some("CC BY 4.0".into()),
@@ -209,6 +221,8 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
         ("lora_target: [attn1]", "not implemented yet"),
         ("caption_prefix: flower", "not implemented yet"),
         ("seed: -1", "a whole number from 0"),
+        ("sample_sampler: eulr", "did you mean `euler`?"),
+        ("sample_at_first: 1", "expected true or false"),
     ] {
         let error = error(line);
         assert!(error.contains("train.yaml:3: ") && error.contains(wanted), "{line}: {error}");
@@ -245,6 +259,13 @@ fn aliases_mean_their_keys() {
         "{}",
         loaded.yaml
     );
+}
+
+#[test]
+fn preview_prompts_are_lines_or_a_file() {
+    let prompts = |line: &str| config(&format!("sample_prompts: {line}\n")).previews.prompts;
+    assert_eq!(prompts("a rose"), PreviewPrompts::Lines(vec!["a rose".into()]));
+    assert_eq!(prompts("./Prompts.TXT"), PreviewPrompts::File("./Prompts.TXT".into()));
 }
 
 #[test]

@@ -68,7 +68,29 @@ pub struct TrainConfig {
     pub log_with: LogWith,
     /// Put before the time stamp in the name of a run's log folder.
     pub log_prefix: String,
+    pub previews: Previews,
     pub provenance: Provenance,
+}
+
+/// Pictures drawn while training; the fields are the keys `sample_…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previews {
+    pub prompts: PreviewPrompts,
+    /// 0: never.
+    pub every_n_epochs: u32,
+    /// 0: never.
+    pub every_n_steps: u32,
+    pub at_first: bool,
+    pub sampler: &'static str,
+}
+
+/// Where the previews' prompts are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreviewPrompts {
+    /// Prompts, with sd-scripts' options; nothing is drawn where there are none.
+    Lines(Vec<String>),
+    /// A file of such lines.
+    File(PathBuf),
 }
 
 /// What the written LoRA files say about whose they are and how to use them.
@@ -204,6 +226,13 @@ impl TrainConfig {
             logging_dir: PathBuf::from("./logs"),
             log_with: LogWith::TensorBoard,
             log_prefix: String::new(),
+            previews: Previews {
+                prompts: PreviewPrompts::Lines(Vec::new()),
+                every_n_epochs: 1,
+                every_n_steps: 0,
+                at_first: false,
+                sampler: "euler_a",
+            },
             provenance: Provenance::default(),
         }
     }

@@ -66,7 +66,6 @@ const fn unsupported(
 const NO_BUCKETS: &str = "every picture is resized and cropped to `resolution`";
 const NO_TEXT_ENCODER: &str = "only the U-Net is trained";
 const NO_CONVOLUTIONS: &str = "a LoRA covers the transformer blocks";
-const NO_PREVIEWS: &str = "no pictures are drawn during training";
 const NO_STATE: &str = "a run cannot be resumed";
 const NO_RESUME: &str = "to go on from a LoRA file, use `network_weights`";
 
@@ -108,11 +107,6 @@ pub(super) const UNSUPPORTED: &[Key] = &[
     unsupported("save_state", &[], OFF, NO_STATE),
     unsupported("resume", &["resume_from_checkpoint"], OFF, NO_RESUME),
     unsupported("save_model_as", &["output_model_format", "lora_format"], &[Accepted::Text("safetensors")], ""),
-    unsupported("sample_prompts", &["validation_prompt"], EMPTY, NO_PREVIEWS),
-    unsupported("sample_every_n_epochs", &["validation_epochs"], ZERO, NO_PREVIEWS),
-    unsupported("sample_every_n_steps", &[], ZERO, NO_PREVIEWS),
-    unsupported("sample_sampler", &[], &[Accepted::Text("euler_a")], NO_PREVIEWS),
-    unsupported("sample_at_first", &[], OFF, NO_PREVIEWS),
 ];
 
 #[cfg(test)]

@@ -71,10 +71,9 @@ struct EncoderLayer {
 
 /// What the text encoder gives: (B, N, width) each.
 pub struct TextOutputs {
-    /// The last layer after the final norm: the U-Net's context at `clip_skip` 1.
-    pub last: Value,
-    /// The last layer but one after the final norm: the context at `clip_skip` 2, as WebUIs count.
-    pub skip2: Value,
+    /// The U-Net's context at `clip_skip` 1, 2, … as WebUIs count: the last layer, the last but one, … after the final
+    /// norm.
+    pub contexts: Vec<Value>,
     /// After the first layer.
     pub first_layer: Value,
 }
@@ -115,17 +114,15 @@ impl<'a> ClipText<'a> {
     }
 
     /// `embedded`: (B, N, width), from [`ClipText::embed`].
-    pub fn forward(&self, tape: &mut Tape, embedded: Value) -> TextOutputs {
+    pub fn forward(&self, tape: &mut Tape, embedded: Value, adapters: &Adapters) -> TextOutputs {
         let mut states = vec![embedded];
         for layer in &self.layers {
-            let hidden = layer.forward(tape, states[states.len() - 1]);
+            let hidden = layer.forward(tape, states[states.len() - 1], adapters);
             states.push(hidden);
         }
-        let normed = |tape: &mut Tape, state| self.final_layer_norm.forward(tape, state);
         TextOutputs {
-            last: normed(tape, states[states.len() - 1]),
-            skip2: normed(tape, states[states.len().saturating_sub(2)]),
-            first_layer: states[1.min(states.len() - 1)],
+            contexts: states[1..].iter().rev().map(|&state| self.final_layer_norm.forward(tape, state)).collect(),
+            first_layer: states[1],
         }
     }
 }
@@ -148,19 +145,18 @@ impl EncoderLayer {
         }
     }
 
-    fn forward(&self, tape: &mut Tape, x: Value) -> Value {
-        let frozen = Adapters::none();
+    fn forward(&self, tape: &mut Tape, x: Value, adapters: &Adapters) -> Value {
         let normed = self.layer_norm1.forward(tape, x);
-        let q = self.q_proj.forward(tape, normed, &frozen);
-        let k = self.k_proj.forward(tape, normed, &frozen);
-        let v = self.v_proj.forward(tape, normed, &frozen);
+        let q = self.q_proj.forward(tape, normed, adapters);
+        let k = self.k_proj.forward(tape, normed, adapters);
+        let v = self.v_proj.forward(tape, normed, adapters);
         let mixed = tape.scope(&self.path, |tape| ops::attention(tape, q, k, v, self.heads, Mask::Causal));
-        let attended = self.out_proj.forward(tape, mixed, &frozen);
+        let attended = self.out_proj.forward(tape, mixed, adapters);
         let x = tape.scope(&self.path, |tape| ops::add(tape, x, attended));
         let normed = self.layer_norm2.forward(tape, x);
-        let hidden = self.fc1.forward(tape, normed, &frozen);
+        let hidden = self.fc1.forward(tape, normed, adapters);
         let hidden = tape.scope(&self.path, |tape| ops::quick_gelu(tape, hidden));
-        let fed = self.fc2.forward(tape, hidden, &frozen);
+        let fed = self.fc2.forward(tape, hidden, adapters);
         tape.scope(&self.path, |tape| ops::add(tape, x, fed))
     }
 }

@@ -1,6 +1,7 @@
 //! Model topologies: names and shapes of Stable Diffusion v1's three networks. Widths come from the checkpoint.
 
 mod clip_text;
+pub mod encode;
 mod resnet;
 mod shapes;
 pub mod unet;

@@ -6,7 +6,10 @@ use thiserror::Error;
 
 use crate::{
     tape::DType,
-    weights::{PartTensors, StorageType, Tensor},
+    weights::{
+        PartTensors, StorageType, Tensor,
+        lora::{ModuleRef, Part},
+    },
 };
 
 use super::{
@@ -41,6 +44,19 @@ pub struct Module {
     pub out_features: usize,
     /// Whether checkpoints store it as a 1×1 convolution.
     pub conv: bool,
+}
+
+impl Module {
+    /// The module as LoRA files name it, in the network `part`.
+    pub fn lora_ref(&self, part: Part) -> ModuleRef {
+        ModuleRef {
+            part,
+            path: self.path.clone(),
+            conv: self.conv,
+            in_features: self.in_features,
+            out_features: self.out_features,
+        }
+    }
 }
 
 /// What building a model left behind besides the model.

@@ -5,6 +5,7 @@
 mod adapters;
 mod attention;
 mod builder;
+mod channels;
 mod conv;
 mod feed_forward;
 mod linear;
@@ -15,6 +16,7 @@ mod weight;
 pub use adapters::{Adapter, Adapters};
 pub use attention::Attention;
 pub use builder::{BuildError, Builder, Built, Module};
+pub use channels::{nchw_to_nhwc, nhwc_to_nchw};
 pub use conv::Conv3x3;
 pub use feed_forward::GegluFeedForward;
 pub use linear::Linear;

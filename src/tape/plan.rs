@@ -75,11 +75,23 @@ impl Plan {
     }
 }
 
-/// Slots that serve all of `plans`, one program running at a time: slot `i` is as large as any plan's slot `i`.
+/// Bytes of slots that serve all of `plans`, one program running at a time: slot `i` is as large as any plan's slot `i`.
+fn shared_slots<'a>(plans: impl Iterator<Item = &'a Plan>) -> Vec<u64> {
+    plans.fold(Vec::new(), |mut shared: Vec<u64>, plan| {
+        shared.resize(shared.len().max(plan.slot_bytes.len()), 0);
+        shared.iter_mut().zip(&plan.slot_bytes).for_each(|(most, bytes)| *most = (*most).max(*bytes));
+        shared
+    })
+}
+
+/// Bytes of the slots that all of `plans` share, one program running at a time.
+pub fn shared_bytes<'a>(plans: impl Iterator<Item = &'a Plan>) -> u64 {
+    shared_slots(plans).iter().sum()
+}
+
 pub(super) fn union_of_slots(plans: &[Plan]) -> Vec<Buffer> {
-    let count = plans.iter().map(|plan| plan.slot_bytes.len()).max().unwrap_or(0);
-    let largest = |slot: usize| plans.iter().filter_map(|plan| plan.slot_bytes.get(slot)).max().copied().unwrap_or(0);
-    (0..count).map(|slot| Buffer::declare(format!("slot {slot}"), largest(slot))).collect()
+    let slots = shared_slots(plans.iter()).into_iter().enumerate();
+    slots.map(|(slot, bytes)| Buffer::declare(format!("slot {slot}"), bytes)).collect()
 }
 
 fn check_size(info: &ValueInfo, caps: &Caps) -> Result<(), GpuError> {

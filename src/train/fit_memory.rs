@@ -5,13 +5,14 @@ use anyhow::{Result, bail};
 use crate::{
     config::{GradientCheckpointing, TrainConfig, bytes_as_text},
     gpu::Gpu,
-    models::UNet,
+    models::{UNet, encode::BuiltDecoder},
     nn::Built,
 };
 
 use super::{
     lora::Lora,
     memory_plan::MemoryPlan,
+    previews::PreviewSet,
     setup::{new_lora, step_options, step_shape},
     step::StepPlans,
 };
@@ -21,6 +22,7 @@ pub(super) struct Fitted {
     pub config: TrainConfig,
     pub lora: Lora,
     pub plans: StepPlans,
+    pub memory: MemoryPlan,
 }
 
 impl Fitted {
@@ -35,15 +37,20 @@ impl Fitted {
         unet: &UNet,
         built: &Built<'_>,
         tokens: usize,
+        previews: Option<(&PreviewSet, &BuiltDecoder<'_>)>,
         say: &mut dyn FnMut(&str),
     ) -> Result<Self> {
         let limit = config.vram_limit.unwrap_or(u64::MAX);
         let mut least = u64::MAX;
         for candidate in candidates(config) {
             let lora = new_lora(gpu, &candidate, &built.modules);
-            let plans = StepPlans::new(gpu, unet, &lora, step_shape(&candidate, tokens), step_options(&candidate))?;
-            let fitted = Self { config: candidate, lora, plans };
-            let bytes = MemoryPlan::new(built, &fitted.lora, &fitted.plans).total();
+            let mut plans = StepPlans::new(gpu, unet, &lora, step_shape(&candidate, tokens), step_options(&candidate))?;
+            if let Some((set, decoder)) = previews {
+                plans.share_slots(set.plans(gpu, unet, &lora, decoder)?);
+            }
+            let memory = MemoryPlan::new(built, &lora, &plans, previews.map(|(_, decoder)| decoder));
+            let fitted = Self { config: candidate, lora, plans, memory };
+            let bytes = memory.total();
             if bytes <= limit {
                 fitted.changes(config).iter().for_each(|change| say(change));
                 return Ok(fitted);

@@ -8,7 +8,7 @@ use crate::{
     gpu::{Buffer, BufferSlice, Gpu},
     nn::{Adapter, Adapters, Module, padded},
     tape::{DType, Tape, Value},
-    weights::lora::{LoraModule, ModuleRef, Part},
+    weights::lora::{LoraModule, Part, SavePrecision},
 };
 
 /// Matrices begin at multiples of this many elements: 256 bytes, the strictest binding alignment.
@@ -100,18 +100,6 @@ impl Lora {
         self.segments.len()
     }
 
-    /// The modules, as LoRA files name them.
-    pub fn module_refs(&self) -> Vec<ModuleRef> {
-        let of = |segment: &Segment| ModuleRef {
-            part: Part::Unet,
-            path: segment.module.path.clone(),
-            conv: segment.module.conv,
-            in_features: segment.module.in_features,
-            out_features: segment.module.out_features,
-        };
-        self.segments.iter().map(of).collect()
-    }
-
     /// kohya's initial values: `down` uniform, `up` zero.
     pub fn initialize(&self, gpu: &Gpu, seed: u64) {
         let modules = self.segments.iter().enumerate().map(|(index, segment)| {
@@ -189,6 +177,25 @@ impl Lora {
         self.read_from(gpu, |shard| &shard.parameters)
     }
 
+    /// Does `work` with parameters as a file of `precision` would give them back, then puts their own bits back.
+    ///
+    /// # Errors
+    /// What `work` says; a failure of the device.
+    pub fn as_saved<T>(&self, gpu: &Gpu, precision: SavePrecision, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let own: Vec<Vec<u8>> =
+            self.shards.iter().map(|shard| gpu.read(&shard.parameters.whole())).collect::<Result<_, _>>()?;
+        for (shard, bytes) in self.shards.iter().zip(&own) {
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
+            let rounded: Vec<f32> = values.into_iter().map(|value| precision.rounded(value)).collect();
+            gpu.upload(&shard.parameters.whole(), bytemuck::cast_slice(&rounded));
+        }
+        let result = work();
+        for (shard, bytes) in self.shards.iter().zip(&own) {
+            gpu.upload(&shard.parameters.whole(), bytes);
+        }
+        result
+    }
+
     /// The gradients of the last step, in the shape of the LoRA.
     ///
     /// # Errors
@@ -224,7 +231,12 @@ impl Lora {
 
     /// Puts the LoRA onto a tape.
     pub fn record(&self, tape: &mut Tape) -> RecordedLora {
-        let scale = tape.external("LoRA scale", &[1], DType::F32, &self.scale.whole());
+        self.record_scaled(tape, &self.scale)
+    }
+
+    /// Puts the LoRA onto a tape with a scale of its own, (1): alpha / rank times a strength.
+    pub fn record_scaled(&self, tape: &mut Tape, scale: &Buffer) -> RecordedLora {
+        let scale = tape.external("LoRA scale", &[1], DType::F32, &scale.whole());
         let mut parameters = Vec::with_capacity(2 * self.segments.len());
         let mut adapters = Vec::with_capacity(self.segments.len());
         for segment in &self.segments {

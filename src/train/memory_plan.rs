@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use crate::nn::Built;
+use crate::{models::encode::BuiltDecoder, nn::Built};
 
 use super::{lora::Lora, step::StepPlans};
 
@@ -13,29 +13,34 @@ use super::{lora::Lora, step::StepPlans};
 pub struct MemoryPlan {
     pub weights: u64,
     pub lora_and_optimizer: u64,
+    /// For previews; 0 without.
+    pub vae_decoder: u64,
     pub activations: u64,
 }
 
 impl MemoryPlan {
-    pub fn new(built: &Built<'_>, lora: &Lora, plans: &StepPlans) -> Self {
-        Self { weights: built.bytes(), lora_and_optimizer: lora.bytes(), activations: plans.bytes() }
+    pub fn new(built: &Built<'_>, lora: &Lora, plans: &StepPlans, previews: Option<&BuiltDecoder<'_>>) -> Self {
+        Self {
+            weights: built.bytes(),
+            lora_and_optimizer: lora.bytes(),
+            vae_decoder: previews.map_or(0, BuiltDecoder::bytes),
+            activations: plans.bytes(),
+        }
     }
 
     pub fn total(&self) -> u64 {
-        self.weights + self.lora_and_optimizer + self.activations
+        self.weights + self.lora_and_optimizer + self.vae_decoder + self.activations
     }
 }
 
 impl Display for MemoryPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
-        write!(
-            f,
-            "{:.2} GB = U-Net weights {:.2} + LoRA and optimizer {:.2} + activations and scratch {:.2}",
-            gigabytes(self.total()),
-            gigabytes(self.weights),
-            gigabytes(self.lora_and_optimizer),
-            gigabytes(self.activations),
-        )
+        write!(f, "{:.2} GB = U-Net weights {:.2}", gigabytes(self.total()), gigabytes(self.weights))?;
+        write!(f, " + LoRA and optimizer {:.2}", gigabytes(self.lora_and_optimizer))?;
+        if self.vae_decoder > 0 {
+            write!(f, " + VAE decoder for previews {:.2}", gigabytes(self.vae_decoder))?;
+        }
+        write!(f, " + activations and scratch {:.2}", gigabytes(self.activations))
     }
 }

@@ -69,6 +69,14 @@ impl Metrics {
         self.events.as_mut().map_or(Ok(()), |events| events.text(tag, markdown, 0))
     }
 
+    /// A PNG file of `size`, width and height, for TensorBoard, after `step` steps.
+    ///
+    /// # Errors
+    /// The event file cannot be written.
+    pub fn picture(&mut self, tag: &str, png: &[u8], size: (u32, u32), step: u32) -> Result<()> {
+        self.events.as_mut().map_or(Ok(()), |events| events.picture(tag, png, size, step))
+    }
+
     /// Records a step and returns the moving average of the loss. A loss that is not finite is written as `null`.
     ///
     /// # Errors

@@ -36,12 +36,8 @@ pub struct SavedFiles {
 impl Output {
     /// Collects what LoRA files say about the run.
     pub fn new(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, run: &RunLength) -> Self {
-        let precision = match config.save_precision {
-            config::SavePrecision::Float => SavePrecision::F32,
-            config::SavePrecision::Fp16 => SavePrecision::F16,
-            config::SavePrecision::Bf16 => SavePrecision::BF16,
-        };
         let metadata = metadata(config, checkpoint, sheet, run);
+        let precision = save_precision(config);
         Self { folder: config.output_dir.clone(), name: config.output_name.clone(), precision, metadata }
     }
 
@@ -93,6 +89,15 @@ pub struct RunLength {
     pub warmup_steps: u32,
 }
 
+/// The precision of LoRA files, in the writer's terms.
+pub(super) fn save_precision(config: &TrainConfig) -> SavePrecision {
+    match config.save_precision {
+        config::SavePrecision::Float => SavePrecision::F32,
+        config::SavePrecision::Fp16 => SavePrecision::F16,
+        config::SavePrecision::Bf16 => SavePrecision::BF16,
+    }
+}
+
 /// Stores the resolved configuration beside the run.
 ///
 /// # Errors
@@ -103,7 +108,7 @@ pub fn save_config(folder: &Path, name: &str, yaml: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn create_folder(folder: &Path) -> Result<()> {
+pub(super) fn create_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 

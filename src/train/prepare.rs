@@ -13,14 +13,14 @@ use crate::{
         tokenizer::{ClipTokenizer, END_TOKEN},
     },
     gpu::Gpu,
-    models::SCALING_FACTOR,
+    models::{
+        SCALING_FACTOR,
+        encode::{LatentEncoder, TextEncoder},
+    },
     weights::{Checkpoint, PartTensors},
 };
 
-use super::{
-    counter::Counter,
-    encode::{LatentEncoder, TextEncoder},
-};
+use super::counter::Counter;
 
 /// Prompts encoded at once.
 const TEXT_BATCH: usize = 8;
@@ -94,8 +94,7 @@ fn encode_captions(
             ids.extend(tokenizer.encode(caption)?.ids);
         }
         ids.resize(batch * length, END_TOKEN);
-        let states = encoder.encode(gpu, &ids)?;
-        let context = if config.clip_skip == 2 { states.skip2 } else { states.last };
+        let context = encoder.encode(gpu, &ids, config.clip_skip as usize)?;
         contexts.extend(context.chunks_exact(length * encoder.width()).take(chunk.len()).map(<[f32]>::to_vec));
         counter.add(chunk.len());
     }

@@ -18,6 +18,7 @@ use super::{
     metrics::{Metrics, StepRecord},
     output::{Output, RunLength, SavedFiles},
     prepare::PreparedData,
+    previews::{Drawn, Previews},
     progress::Progress,
     setup::{choose_split, prediction},
     step::{Batch, PendingUpdate, StepPrograms, UpdateSettings},
@@ -31,6 +32,7 @@ pub(super) struct Run<'a> {
     config: &'a TrainConfig,
     lora: &'a Lora,
     programs: &'a StepPrograms,
+    previews: Option<Previews>,
     data: &'a PreparedData,
     rules: SampleRules,
     batches: BatchPlan,
@@ -74,6 +76,7 @@ impl<'a> Run<'a> {
         config: &'a TrainConfig,
         lora: &'a Lora,
         programs: &'a StepPrograms,
+        previews: Option<Previews>,
         data: &'a PreparedData,
         examples: &[Example],
         split: &Split,
@@ -102,6 +105,7 @@ impl<'a> Run<'a> {
             config,
             lora,
             programs,
+            previews,
             data,
             rules,
             batches,
@@ -119,6 +123,9 @@ impl<'a> Run<'a> {
     /// Trains to the end, or to the step after which `stop` is requested.
     pub fn train(&mut self, output: &mut Output, stop: &StopRequest) -> Result<RunEnd> {
         let first_probe = self.probe(0)?;
+        if self.config.previews.at_first {
+            self.preview(0, "first")?;
+        }
         stop.training_begins();
         let mut last_probe = first_probe;
         let mut step = 0;
@@ -136,14 +143,31 @@ impl<'a> Run<'a> {
                     let files = output.save_stopped(&self.lora.read(self.gpu)?, epoch, step)?;
                     return Ok(RunEnd { files, first_probe, last_probe: self.probe(step)?, steps: step });
                 }
+                if is_due(step, self.config.previews.every_n_steps) {
+                    self.finish(in_flight.take())?;
+                    self.preview(step, &format!("step{step:08}"))?;
+                }
             }
             self.finish(in_flight)?;
             self.metrics.epoch(epoch, step)?;
             last_probe = self.probe(step)?;
             self.save_epoch(output, epoch, step)?;
+            if is_due(epoch, self.config.previews.every_n_epochs) {
+                self.preview(step, &format!("{epoch:06}"))?;
+            }
         }
         let files = output.save_final(&self.lora.read(self.gpu)?, self.length.epochs, step)?;
         Ok(RunEnd { files, first_probe, last_probe, steps: step })
+    }
+
+    /// Draws the previews, if there are any, into a file named after `moment`.
+    fn preview(&mut self, step: u32, moment: &str) -> Result<()> {
+        let Some(previews) = &mut self.previews else { return Ok(()) };
+        let Drawn { path, png, size } = previews.draw(self.gpu, self.lora, self.config, moment)?;
+        self.metrics.picture("samples", &png, size, step)?;
+        self.progress.line(&format!("previews after {step} steps: {}", path.display()));
+        self.clock = Instant::now();
+        Ok(())
     }
 
     /// Saves an epoch's LoRA where the configuration wants one; the last epoch's is the run's result.
@@ -230,6 +254,11 @@ impl<'a> Run<'a> {
         self.progress.line(&format!("{name} loss after {step} steps: {loss:.5}"));
         Ok(loss)
     }
+}
+
+/// Whether the `count`th of something is one of every `n`; with 0 none is.
+fn is_due(count: u32, n: u32) -> bool {
+    n > 0 && count.is_multiple_of(n)
 }
 
 /// How many updates the configuration makes of these examples.

@@ -24,8 +24,7 @@ use crate::{
 use super::{
     counter::Counter,
     lora::{Lora, is_target},
-    memory_plan::MemoryPlan,
-    step::{StepOptions, StepPlans, StepShape},
+    step::{StepOptions, StepShape},
 };
 
 /// Where the configuration has its pictures and captions.
@@ -111,18 +110,10 @@ pub(super) fn read_initial(
     text_modules: &[Module],
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<LoraModule>> {
-    let known = |part: Part, modules: &[Module]| -> Vec<ModuleRef> {
-        let of = |module: &Module| ModuleRef {
-            part,
-            path: module.path.clone(),
-            conv: module.conv,
-            in_features: module.in_features,
-            out_features: module.out_features,
-        };
-        modules.iter().map(of).collect()
-    };
-    let all = [known(Part::Unet, unet_modules), known(Part::TextEncoder, text_modules)].concat();
-    let contents = lora::read(path, &all).context("network_weights")?;
+    let unet = unet_modules.iter().map(|module| module.lora_ref(Part::Unet));
+    let known: Vec<ModuleRef> =
+        unet.chain(text_modules.iter().map(|module| module.lora_ref(Part::TextEncoder))).collect();
+    let contents = lora::read(path, &known).context("network_weights")?;
     contents.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let (unet, text): (Vec<_>, Vec<_>) = contents.modules.into_iter().partition(|module| module.part == Part::Unet);
     if !text.is_empty() {
@@ -170,8 +161,8 @@ pub(super) fn prediction(config: &TrainConfig) -> Prediction {
     }
 }
 
-/// Says how large the LoRA is and what memory the run takes.
-pub(super) fn say_plan(built: &Built<'_>, lora: &Lora, plans: &StepPlans, say: &mut dyn FnMut(&str)) {
+/// Says how large the LoRA is.
+pub(super) fn say_lora(lora: &Lora, say: &mut dyn FnMut(&str)) {
     say(&format!(
         "LoRA: {} modules, {} parameters, rank {}, alpha {} (strength alpha/rank = {})",
         lora.module_count(),
@@ -180,7 +171,6 @@ pub(super) fn say_plan(built: &Built<'_>, lora: &Lora, plans: &StepPlans, say: &
         lora.alpha,
         lora.alpha / lora.rank as f32,
     ));
-    say(&format!("memory plan: {}", MemoryPlan::new(built, lora, plans)));
 }
 
 /// Uploads the U-Net, counting megabytes.

@@ -8,7 +8,7 @@ use crate::{
     gpu::{Gpu, GpuError, Pending},
     models::UNet,
     ops::{self, AdamWSettings, AdamWState, Loss},
-    tape::{Checkpointing, DType, Plan, Program, Tape, Value},
+    tape::{Checkpointing, DType, Plan, Program, Tape, Value, shared_bytes},
 };
 
 use super::lora::{Lora, RecordedLora};
@@ -89,6 +89,8 @@ pub struct StepPrograms {
 /// The programs lowered and planned, before any memory is taken.
 pub struct StepPlans {
     plans: Vec<Plan>,
+    /// Of other programs that share the slots.
+    guests: Vec<Plan>,
     options: StepOptions,
     shape: StepShape,
     embedding_width: usize,
@@ -109,13 +111,18 @@ impl StepPlans {
             plans.push(Plan::new("accumulate", record_accumulate(lora), gpu.caps())?);
         }
         let embedding_width = unet.config.block_out_channels[0];
-        Ok(Self { plans, options, shape, embedding_width })
+        Ok(Self { plans, guests: Vec::new(), options, shape, embedding_width })
+    }
+
+    /// Lets other programs share the memory slots; each runs while the others do not.
+    pub fn share_slots(&mut self, guests: Vec<Plan>) {
+        self.guests.extend(guests);
     }
 
     /// Bytes of activations, gradients and scratch that the programs share, and of their inputs and outputs.
     pub fn bytes(&self) -> u64 {
-        let slots = self.plans.iter().map(Plan::activation_bytes).max().unwrap_or(0);
-        slots + self.plans.iter().map(Plan::kept_bytes).sum::<u64>()
+        let all = || self.plans.iter().chain(&self.guests);
+        shared_bytes(all()) + all().map(Plan::kept_bytes).sum::<u64>()
     }
 
     /// Names and shapes of what the step keeps for reading.
@@ -128,9 +135,20 @@ impl StepPlans {
     /// # Errors
     /// A failure of the device, above all too little memory.
     pub fn compile(self, gpu: &Gpu) -> Result<StepPrograms, GpuError> {
-        let mut programs = Program::build(gpu, self.plans)?.into_iter();
+        Ok(self.compile_with_guests(gpu)?.0)
+    }
+
+    /// As [`StepPlans::compile`]; gives the programs that share the slots too.
+    ///
+    /// # Errors
+    /// As [`StepPlans::compile`].
+    pub fn compile_with_guests(self, gpu: &Gpu) -> Result<(StepPrograms, Vec<Program>), GpuError> {
+        let own = self.plans.len();
+        let mut programs = Program::build(gpu, self.plans.into_iter().chain(self.guests).collect())?;
+        let guests = programs.split_off(own);
+        let mut programs = programs.into_iter();
         let mut next = || programs.next().expect("a program for each plan");
-        Ok(StepPrograms {
+        let step = StepPrograms {
             step: next(),
             probe: next(),
             update: next(),
@@ -140,7 +158,8 @@ impl StepPlans {
             shape: self.shape,
             embedding_width: self.embedding_width,
             paced: Cell::new(false),
-        })
+        };
+        Ok((step, guests))
     }
 }
 

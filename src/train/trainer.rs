@@ -8,7 +8,7 @@ use crate::{
     config::TrainConfig,
     data::tokenizer::ClipTokenizer,
     gpu::Gpu,
-    models::{ClipTextConfig, UNet, UNetConfig},
+    models::{ClipTextConfig, UNet, UNetConfig, encode::BuiltDecoder},
     nn::Builder,
     weights::Checkpoint,
 };
@@ -18,8 +18,9 @@ use super::{
     fit_memory::Fitted,
     output::{Output, SavedFiles, save_config},
     prepare::{PreparedData, check_writable},
+    previews::{self, PreviewSet, Previews},
     run_loop::Run,
-    setup::{check_encoders, choose_split, open_dataset, read_initial, say_plan, upload_unet, warn_about_checkpoint},
+    setup::{check_encoders, choose_split, open_dataset, read_initial, say_lora, upload_unet, warn_about_checkpoint},
     stop::StopRequest,
 };
 
@@ -71,24 +72,32 @@ pub fn run(
     let initial = config.network_weights.as_deref().map(|path| read_initial(path, &built.modules, &text_modules, say));
     let initial = initial.transpose()?;
     let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
-    let Fitted { config, lora, plans } = Fitted::new(gpu, config, &unet, &built, tokens, say)?;
+    let previews = PreviewSet::new(config, &tokenizer)?;
+    let decoder = previews.is_some().then(|| BuiltDecoder::new(&checkpoint.vae)).transpose()?;
+    let wanted = previews.as_ref().zip(decoder.as_ref());
+    let Fitted { config, lora, plans, memory } = Fitted::new(gpu, config, &unet, &built, tokens, wanted, say)?;
     let config = &config;
     initial.as_deref().map(|modules| lora.matching(modules)).transpose()?;
-    say_plan(&built, &lora, &plans, say);
+    say_lora(&lora, say);
+    say(&format!("memory plan: {memory}"));
     if options.plan_only {
         return Ok(None);
     }
 
     check_writable(&config.output_dir)?;
     let data = PreparedData::new(gpu, &checkpoint, config, &examples, &tokenizer)?;
+    let guides = previews.as_ref().map(|set| previews::encode(gpu, &checkpoint, set)).transpose()?;
     upload_unet(gpu, &built)?;
-    let programs = plans.compile(gpu)?;
+    decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
+    let (programs, preview_programs) = plans.compile_with_guests(gpu)?;
+    let previews =
+        previews.zip(guides).map(|(set, guides)| Previews::new(set, guides, preview_programs, &unet, config));
     match initial {
         Some(modules) => lora.load(gpu, &modules)?,
         None => lora.initialize(gpu, config.seed),
     }
     save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
-    let mut run = Run::new(gpu, config, &lora, &programs, &data, &examples, &split, options.resolved_yaml)?;
+    let mut run = Run::new(gpu, config, &lora, &programs, previews, &data, &examples, &split, options.resolved_yaml)?;
     let mut output = Output::new(config, &checkpoint, &sheet, &run.length);
     let end = run.train(&mut output, &options.stop)?;
     let pictures: Vec<&Path> = split.train.iter().map(|&index| examples[index].path.as_path()).collect();

@@ -55,6 +55,11 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Whether it is the small checkpoint that is part of the program.
+    pub fn is_demo(&self) -> bool {
+        self.single_file.as_ref().is_some_and(|file| file.is_embedded())
+    }
+
     /// What the model predicts, as its `scheduler_config.json` says: `epsilon` or `v_prediction`.
     pub fn prediction_type(&self) -> Option<&str> {
         self.prediction_type.as_deref()

@@ -127,6 +127,11 @@ impl SafetensorsFile {
         Self::read(name, Bytes::Embedded(bytes))
     }
 
+    /// Whether it is part of the program.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.bytes, Bytes::Embedded(_))
+    }
+
     /// What stands for a file where only its shapes matter: all tensors are views of the same random numbers.
     pub(super) fn generated(tensors: &[(String, Vec<usize>)], dtype: StorageType) -> Self {
         let elements = |shape: &[usize]| shape.iter().product::<usize>();

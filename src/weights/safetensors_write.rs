@@ -20,6 +20,14 @@ pub struct OwnedTensor {
     pub bytes: Vec<u8>,
 }
 
+impl OwnedTensor {
+    /// An f32 tensor of row-major `values`.
+    pub fn f32(name: &str, values: &[f32], shape: &[usize]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { name: name.to_owned(), dtype: StorageType::F32, shape: shape.to_vec(), bytes }
+    }
+}
+
 /// Writes a safetensors file atomically, and reads it back before it takes its name.
 /// Equal arguments give equal bytes.
 ///

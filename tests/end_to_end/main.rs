@@ -4,6 +4,8 @@
 mod bad_input;
 mod bench;
 mod check;
+mod previews;
+mod sample;
 #[cfg(unix)]
 mod stop;
 mod support;

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use lora_wgpu::{
     config,
     models::{UNet, UNetConfig},
-    nn::{Builder, Module},
+    nn::Builder,
     weights::{
         Checkpoint, SafetensorsFile,
         lora::{self, LoraModule, ModuleRef, Part},
@@ -50,14 +50,8 @@ fn modules() -> Vec<ModuleRef> {
     let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
     let builder = Builder::new(&checkpoint.unet);
     UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
-    let of = |module: &Module| ModuleRef {
-        part: Part::Unet,
-        path: module.path.clone(),
-        conv: module.conv,
-        in_features: module.in_features,
-        out_features: module.out_features,
-    };
-    builder.finish("U-Net").expect("a complete U-Net").modules.iter().map(of).collect()
+    let modules = builder.finish("U-Net").expect("a complete U-Net").modules;
+    modules.iter().map(|module| module.lora_ref(Part::Unet)).collect()
 }
 
 fn read_lora(path: &Path) -> Vec<LoraModule> {

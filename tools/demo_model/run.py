@@ -31,9 +31,7 @@ class Average:
     @torch.no_grad()
     def update(self, step):
         decay = min(self.decay, (1 + step) / (10 + step))  # follows quickly in the beginning
-        pairs = zip(self.average.parameters(), self.module.parameters(), strict=True)
-        for average, current in pairs:
-            average.lerp_(current, 1 - decay)
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.module.parameters()), 1 - decay)
 
 
 class Stage:
@@ -51,7 +49,7 @@ class Stage:
         self.modules = modules
         self.averages = {name: Average(module) for name, module in modules.items()}
         self.trained = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, lr=self.peak_rate, betas=(0.9, 0.995), weight_decay=1e-4)
+        self.optimiser = torch.optim.AdamW(self.trained, lr=self.peak_rate, betas=(0.9, 0.995), weight_decay=1e-4, fused=True)
         self.random = numpy.random.default_rng(seed)
         torch.manual_seed(seed)
         if self.path.exists():

@@ -1,5 +1,7 @@
 //! `<lora:name:0.8>` in a prompt.
 
+use std::fmt;
+
 use anyhow::{Context, Result, bail, ensure};
 
 const RIGHT_FORM: &str =
@@ -14,6 +16,15 @@ pub struct LoraTag {
     pub text_encoder: f32,
     /// Its strength in the U-Net.
     pub unet: f32,
+}
+
+impl fmt::Display for LoraTag {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self { name, text_encoder, unet } if text_encoder == unet => write!(out, "<lora:{name}:{unet}>"),
+            Self { name, text_encoder, unet } => write!(out, "<lora:{name}:{text_encoder}:{unet}>"),
+        }
+    }
 }
 
 /// The prompt without its tags, and the LoRAs that they name, each once, in the order of their first tags.

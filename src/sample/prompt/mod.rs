@@ -6,5 +6,6 @@
 
 pub mod attention;
 pub mod chunks;
+pub mod editing;
 pub mod emphasis;
 pub mod lora_tags;

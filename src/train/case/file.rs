@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use crate::{
     config::{AdamW, LoraTarget},
     diffusion::Prediction,
-    nn::Module,
+    nn::{Module, nchw_to_nhwc},
     weights::{
         SafetensorsFile, StorageType,
         lora::{LoraModule, Part},
@@ -167,26 +167,4 @@ impl Header<'_> {
         let text = self.text(key)?;
         text.parse().ok().with_context(|| format!("the header's `{key}` is {text:?}, not a number"))
     }
-}
-
-/// (N, C, pixels) to (N, pixels, C).
-pub(super) fn nchw_to_nhwc(values: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(values.len());
-    for sample in values.chunks_exact(channels * pixels) {
-        for pixel in 0..pixels {
-            out.extend((0..channels).map(|channel| sample[channel * pixels + pixel]));
-        }
-    }
-    out
-}
-
-/// (N, pixels, C) to (N, C, pixels).
-pub(super) fn nhwc_to_nchw(values: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(values.len());
-    for sample in values.chunks_exact(channels * pixels) {
-        for channel in 0..channels {
-            out.extend((0..pixels).map(|pixel| sample[pixel * channels + channel]));
-        }
-    }
-    out
 }

@@ -6,18 +6,20 @@ use safetensors::Dtype;
 use crate::{
     diffusion::NoiseSchedule,
     gpu::Gpu,
-    models::{UNet, UNetConfig},
-    nn::{Builder, upload},
+    models::{
+        UNet, UNetConfig,
+        encode::{LatentDecoder, LatentEncoder, TextEncoder},
+    },
+    nn::{Builder, nhwc_to_nchw, upload},
     tape::Checkpointing,
     train::{
-        encode::{LatentDecoder, LatentEncoder, TextEncoder, TextStates},
         lora::{Lora, is_target},
         step::{Batch, StepOptions, StepPlans, StepPrograms, StepShape, UpdateSettings},
     },
     weights::{Checkpoint, OwnedTensor, StorageType, lora::LoraModule},
 };
 
-use super::file::{TrainingCase, nhwc_to_nchw};
+use super::file::TrainingCase;
 
 /// How to run a case.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +62,8 @@ pub fn run(
     let mut trained = Trained::new(gpu, checkpoint, case, &texts, options)?;
     let mut losses = Vec::with_capacity(case.steps);
     let mut norms = Vec::with_capacity(case.steps);
-    for (step, text) in texts.states.iter().enumerate() {
-        let (loss, norm) = trained.step(gpu, case, step, text, &mut recorder)?;
+    for (step, context) in texts.contexts.iter().enumerate() {
+        let (loss, norm) = trained.step(gpu, case, step, context, &mut recorder)?;
         progress(step, loss);
         losses.push(loss);
         norms.push(norm);
@@ -86,17 +88,27 @@ fn record_vae(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase, recorder:
     Ok(())
 }
 
-/// Text embeddings of all steps.
+/// Text embeddings of all steps, each (B, tokens, width), and what else is recorded of the first.
 struct Texts {
-    states: Vec<TextStates>,
+    contexts: Vec<Vec<f32>>,
+    skip2: Vec<f32>,
+    embedded: Vec<f32>,
+    first_layer: Vec<f32>,
     tokens: usize,
     width: usize,
 }
 
 fn encode_texts(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase) -> Result<Texts> {
     let encoder = TextEncoder::new(gpu, &checkpoint.text_encoder, case.batch)?;
-    let states = (0..case.steps).map(|step| encoder.encode(gpu, &case.input_ids(step)?)).collect::<Result<_>>()?;
-    Ok(Texts { states, tokens: encoder.tokens(), width: encoder.width() })
+    let first = case.input_ids(0)?;
+    Ok(Texts {
+        skip2: encoder.encode(gpu, &first, 2)?,
+        embedded: encoder.embed(&first)?,
+        first_layer: encoder.first_layer(gpu)?,
+        contexts: (0..case.steps).map(|step| encoder.encode(gpu, &case.input_ids(step)?, 1)).collect::<Result<_>>()?,
+        tokens: encoder.tokens(),
+        width: encoder.width(),
+    })
 }
 
 /// The U-Net with its LoRA and programs.
@@ -142,10 +154,10 @@ impl Trained {
         gpu: &Gpu,
         case: &TrainingCase,
         step: usize,
-        text: &TextStates,
+        context: &[f32],
         recorder: &mut Recorder,
     ) -> Result<(f64, f64)> {
-        let batch = batch_of(case, step, text)?;
+        let batch = batch_of(case, step, context)?;
         self.programs.run(gpu, &batch)?;
         let loss = self.programs.loss(gpu);
         if step == 0 {
@@ -180,14 +192,14 @@ impl Trained {
     }
 }
 
-fn batch_of(case: &TrainingCase, step: usize, text: &TextStates) -> Result<Batch> {
+fn batch_of(case: &TrainingCase, step: usize, context: &[f32]) -> Result<Batch> {
     let timesteps = case.timesteps(step)?;
     let schedule = NoiseSchedule::stable_diffusion();
     let weights = schedule.loss_weights(case.prediction, &timesteps, case.min_snr_gamma);
     Ok(Batch {
         latents: case.latents(step)?,
         noise: case.noise(step)?,
-        context: text.last.clone(),
+        context: context.to_vec(),
         weights: weights.iter().map(|weight| weight / case.batch as f32).collect(),
         timesteps,
     })
@@ -199,8 +211,7 @@ struct Recorder(Vec<OwnedTensor>);
 
 impl Recorder {
     fn floats(&mut self, name: &str, values: &[f32], shape: &[usize]) {
-        let bytes = bytemuck::cast_slice(values).to_vec();
-        self.0.push(OwnedTensor { name: name.to_owned(), dtype: StorageType::F32, shape: shape.to_vec(), bytes });
+        self.0.push(OwnedTensor::f32(name, values, shape));
     }
 
     fn doubles(&mut self, name: &str, values: &[f64]) {
@@ -233,11 +244,10 @@ impl Recorder {
     }
 
     fn text(&mut self, texts: &Texts, batch: usize) {
-        let first = &texts.states[0];
         let shape = [batch, texts.tokens, texts.width];
-        self.floats("step1/hidden", &first.last, &shape);
-        self.floats("step1/hidden_skip2", &first.skip2, &shape);
-        self.floats("step1/te_embed", &first.embedded, &shape);
-        self.floats("step1/te_layer0", &first.first_layer, &shape);
+        self.floats("step1/hidden", &texts.contexts[0], &shape);
+        self.floats("step1/hidden_skip2", &texts.skip2, &shape);
+        self.floats("step1/te_embed", &texts.embedded, &shape);
+        self.floats("step1/te_layer0", &texts.first_layer, &shape);
     }
 }

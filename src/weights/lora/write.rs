@@ -23,6 +23,17 @@ pub enum SavePrecision {
     BF16,
 }
 
+impl SavePrecision {
+    /// `value` as a file of this precision would give it back.
+    pub fn rounded(self, value: f32) -> f32 {
+        match self {
+            Self::F32 => value,
+            Self::F16 => f16::from_f32(value).to_f32(),
+            Self::BF16 => bf16::from_f32(value).to_f32(),
+        }
+    }
+}
+
 impl From<SavePrecision> for StorageType {
     fn from(precision: SavePrecision) -> Self {
         match precision {

@@ -1,14 +1,15 @@
 //! The frozen encoders: captions to text embeddings, pictures to latents. Each lives only as long as it is needed.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{
-    gpu::Gpu,
-    models::{ClipText, ClipTextConfig, Moments, VaeConfig, VaeDecoder, VaeEncoder},
-    nn::{Builder, padded, upload},
-    tape::{Program, Tape},
+    gpu::{Gpu, GpuError},
+    nn::{Adapters, Builder, Built, padded, upload},
+    tape::{Plan, Program, Tape},
     weights::PartTensors,
 };
+
+use super::{ClipText, ClipTextConfig, Moments, VaeConfig, VaeDecoder, VaeEncoder};
 
 /// log-variances are clamped to this range, as diffusers does.
 const LOG_VARIANCE: (f32, f32) = (-30.0, 20.0);
@@ -20,28 +21,35 @@ pub struct TextEncoder<'a> {
     batch: usize,
 }
 
-/// Text embeddings of a batch, each (B, tokens, width).
-pub struct TextStates {
-    pub last: Vec<f32>,
-    pub skip2: Vec<f32>,
-    pub first_layer: Vec<f32>,
-    pub embedded: Vec<f32>,
-}
-
 impl<'a> TextEncoder<'a> {
-    /// Builds, uploads and compiles the encoder.
+    /// Builds, uploads and compiles the frozen encoder.
     ///
     /// # Errors
     /// Missing or misshapen tensors; a failure of the device.
     pub fn new(gpu: &Gpu, tensors: &'a PartTensors, batch: usize) -> Result<Self> {
+        Self::adapted(gpu, tensors, batch, |_| Adapters::none())
+    }
+
+    /// As [`TextEncoder::new`], with what `record` puts onto the tape.
+    ///
+    /// # Errors
+    /// As [`TextEncoder::new`].
+    pub fn adapted(
+        gpu: &Gpu,
+        tensors: &'a PartTensors,
+        batch: usize,
+        record: impl FnOnce(&mut Tape) -> Adapters,
+    ) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = ClipText::new(&builder, ClipTextConfig::of(tensors)?);
         upload(gpu, &builder.finish("text encoder")?.uploads, |_| {})?;
         let mut tape = Tape::new();
         let embedded = tape.input("embedded", &[batch, model.config.positions, model.config.width]);
-        let outputs = model.forward(&mut tape, embedded);
-        tape.keep("last", outputs.last);
-        tape.keep("skip2", outputs.skip2);
+        let adapters = record(&mut tape);
+        let outputs = model.forward(&mut tape, embedded, &adapters);
+        for (index, context) in outputs.contexts.into_iter().enumerate() {
+            tape.keep(&context_name(index + 1), context);
+        }
         tape.keep("first_layer", outputs.first_layer);
         let program = Program::compile(gpu, "text encoder", tape)?;
         Ok(Self { model, program, batch })
@@ -57,22 +65,39 @@ impl<'a> TextEncoder<'a> {
         self.model.config.width
     }
 
-    /// Encodes `ids`, (B, tokens) flattened, for the batch the encoder was compiled for.
+    /// Encodes `ids`, (B, tokens) flattened, for the batch the encoder was compiled for; gives the U-Net's context
+    /// (B, tokens, width) at `clip_skip`, which counts from 1.
     ///
     /// # Errors
-    /// A token outside of the vocabulary; a failure of the device.
-    pub fn encode(&self, gpu: &Gpu, ids: &[u32]) -> Result<TextStates> {
+    /// A token outside of the vocabulary; more `clip_skip` than layers; a failure of the device.
+    pub fn encode(&self, gpu: &Gpu, ids: &[u32], clip_skip: usize) -> Result<Vec<f32>> {
         assert_eq!(ids.len(), self.batch * self.tokens(), "prompts of a batch");
-        let embedded = self.model.embed(ids)?;
-        self.program.write(gpu, "embedded", &embedded);
+        let layers = self.model.config.layers;
+        ensure!((1..=layers).contains(&clip_skip), "clip_skip {clip_skip}: this text encoder has {layers} layers");
+        self.program.write(gpu, "embedded", &self.embed(ids)?);
         self.program.replay(gpu);
-        Ok(TextStates {
-            last: self.program.read(gpu, "last")?,
-            skip2: self.program.read(gpu, "skip2")?,
-            first_layer: self.program.read(gpu, "first_layer")?,
-            embedded,
-        })
+        Ok(self.program.read(gpu, &context_name(clip_skip))?)
     }
+
+    /// Token plus position embeddings of `ids`, (B, tokens, width).
+    ///
+    /// # Errors
+    /// A token outside of the vocabulary.
+    pub fn embed(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        self.model.embed(ids)
+    }
+
+    /// What the first layer gave for the last [`TextEncoder::encode`], (B, tokens, width).
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn first_layer(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        Ok(self.program.read(gpu, "first_layer")?)
+    }
+}
+
+fn context_name(clip_skip: usize) -> String {
+    format!("context at clip_skip {clip_skip}")
 }
 
 /// Mean and log-variance of one picture's latents, (h, w, 4) each.
@@ -124,6 +149,49 @@ impl LatentEncoder {
     }
 }
 
+/// The VAE's decoder, built but neither uploaded nor compiled.
+pub struct BuiltDecoder<'a> {
+    model: VaeDecoder,
+    built: Built<'a>,
+}
+
+impl<'a> BuiltDecoder<'a> {
+    /// Builds the decoder.
+    ///
+    /// # Errors
+    /// Missing or misshapen tensors.
+    pub fn new(tensors: &'a PartTensors) -> Result<Self> {
+        let builder = Builder::new(tensors);
+        let model = VaeDecoder::new(&builder, VaeConfig::of(tensors)?);
+        Ok(Self { model, built: builder.finish("VAE")? })
+    }
+
+    /// Bytes of device memory that the weights take.
+    pub fn bytes(&self) -> u64 {
+        self.built.bytes()
+    }
+
+    /// Uploads the weights.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn upload(&self, gpu: &Gpu) -> Result<()> {
+        upload(gpu, &self.built.uploads, |_| {})
+    }
+
+    /// Plans the program for latents of `width` by `height`.
+    ///
+    /// # Errors
+    /// A value too large for the device.
+    pub fn plan(&self, gpu: &Gpu, width: usize, height: usize) -> Result<Plan, GpuError> {
+        let mut tape = Tape::new();
+        let latents = tape.input("latents", &[1, height, width, padded(self.model.config.latent_channels)]);
+        let image = self.model.forward(&mut tape, latents);
+        tape.keep("image", image);
+        Plan::new("VAE decoder", tape, gpu.caps())
+    }
+}
+
 /// The VAE's decoder, compiled for one picture of one size.
 pub struct LatentDecoder {
     program: Program,
@@ -135,14 +203,15 @@ impl LatentDecoder {
     /// # Errors
     /// Missing or misshapen tensors; a failure of the device.
     pub fn new(gpu: &Gpu, tensors: &PartTensors, width: usize, height: usize) -> Result<Self> {
-        let builder = Builder::new(tensors);
-        let model = VaeDecoder::new(&builder, VaeConfig::of(tensors)?);
-        upload(gpu, &builder.finish("VAE")?.uploads, |_| {})?;
-        let mut tape = Tape::new();
-        let latents = tape.input("latents", &[1, height, width, padded(model.config.latent_channels)]);
-        let image = model.forward(&mut tape, latents);
-        tape.keep("image", image);
-        Ok(Self { program: Program::compile(gpu, "VAE decoder", tape)? })
+        let decoder = BuiltDecoder::new(tensors)?;
+        decoder.upload(gpu)?;
+        let plan = decoder.plan(gpu, width, height)?;
+        Ok(Self::of(Program::build(gpu, vec![plan])?.remove(0)))
+    }
+
+    /// Takes the compiled [`BuiltDecoder::plan`].
+    pub fn of(program: Program) -> Self {
+        Self { program }
     }
 
     /// Decodes latents (h, w, 4) that are already divided by the scaling factor; gives (8h, 8w, 3).

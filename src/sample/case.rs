@@ -1,0 +1,192 @@
+//! Recorded sampling cases: DDIM with classifier-free guidance from given noise, step by step.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::Dtype;
+
+use crate::{
+    diffusion::{
+        NoiseSchedule, Prediction,
+        samplers::{self, Callbacks, ModelCall, Plan, Sampler, StepReport},
+    },
+    gpu::Gpu,
+    models::{
+        SCALING_FACTOR, UNet, UNetConfig,
+        encode::{LatentDecoder, TextEncoder},
+    },
+    nn::{Builder, nchw_to_nhwc, nhwc_to_nchw, upload},
+    weights::{Checkpoint, OwnedTensor, SafetensorsFile, StorageType, lora::Part},
+};
+
+use super::{
+    denoiser::{Denoiser, DenoiserShape},
+    draw::lora_modules,
+    loras::LoraSet,
+};
+
+/// What a case gives; everything else in its file is what PyTorch made of it.
+pub const GIVEN: [&str; 4] = ["init", "ids_cond", "ids_uncond", "timesteps"];
+
+/// A recorded sampling case.
+pub struct SamplingCase {
+    steps: usize,
+    cfg_scale: f32,
+    lora_scale: f32,
+    init: Vec<f32>, // (1, 4, H, W)
+    height: usize,
+    width: usize,
+    ids_cond: Vec<u32>,
+    ids_uncond: Vec<u32>,
+    timesteps: Vec<i64>,
+}
+
+impl SamplingCase {
+    /// Whether `file` says that it is a sampling case.
+    pub fn is_one(file: &SafetensorsFile) -> bool {
+        file.metadata().get("kind").is_some_and(|kind| kind == "sample")
+    }
+
+    /// Reads a case.
+    ///
+    /// # Errors
+    /// A header or a tensor that is missing or something else than expected.
+    pub fn read(file: &SafetensorsFile) -> Result<Self> {
+        Self::of(file).with_context(|| format!("{} is not a sampling case", file.path().display()))
+    }
+
+    fn of(file: &SafetensorsFile) -> Result<Self> {
+        let text = |key: &str| file.metadata().get(key).with_context(|| format!("the header lacks `{key}`"));
+        let number = |key: &str| -> Result<f32> {
+            let text = text(key)?;
+            text.parse().with_context(|| format!("the header's `{key}` is {text:?}, not a number"))
+        };
+        let sampler = text("sampler")?;
+        ensure!(sampler == Sampler::Ddim.name(), "its sampler is {sampler:?}; cases are recorded with ddim");
+        let tensor = |name: &str| file.get(name).with_context(|| format!("there is no tensor `{name}`"));
+        let init = tensor("init")?;
+        let &[1, 4, height, width] = init.shape else { bail!("`init` has the shape {:?}", init.shape) };
+        let integers = |name: &str| -> Result<Vec<i64>> {
+            let tensor = tensor(name)?;
+            ensure!(tensor.dtype == StorageType::Other(Dtype::I64), "`{name}` is stored as {}, not I64", tensor.dtype);
+            Ok(bytemuck::pod_collect_to_vec(tensor.bytes))
+        };
+        let ids = |name: &str| Ok::<_, anyhow::Error>(integers(name)?.into_iter().map(|id| id as u32).collect());
+        Ok(Self {
+            steps: number("steps")? as usize,
+            cfg_scale: number("cfg")?,
+            lora_scale: number("lora_scale")?,
+            init: init.to_f32()?,
+            height,
+            width,
+            ids_cond: ids("ids_cond")?,
+            ids_uncond: ids("ids_uncond")?,
+            timesteps: integers("timesteps")?,
+        })
+    }
+
+    /// Draws the case on `checkpoint`, with `lora` at the case's strength, and returns what the format names.
+    /// `progress` hears of each step.
+    ///
+    /// # Errors
+    /// A checkpoint or a LoRA that the case does not fit; a failure of the device.
+    pub fn run(
+        &self,
+        gpu: &Gpu,
+        checkpoint: &Checkpoint,
+        lora: Option<&Path>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<OwnedTensor>> {
+        let known = lora_modules(checkpoint)?;
+        let loras = lora.map_or_else(|| Ok(LoraSet::default()), |path| LoraSet::of_file(path, &known))?;
+        let mut recorded = Vec::new();
+        let [cond, uncond] = self.encode(gpu, checkpoint, &loras, &mut recorded)?;
+        let latents = self.denoise(gpu, checkpoint, &loras, [&cond, &uncond], &mut recorded, &mut progress)?;
+        self.decode(gpu, checkpoint, &latents, &mut recorded)?;
+        Ok(recorded)
+    }
+
+    fn encode(
+        &self,
+        gpu: &Gpu,
+        checkpoint: &Checkpoint,
+        loras: &LoraSet,
+        recorded: &mut Vec<OwnedTensor>,
+    ) -> Result<[Vec<f32>; 2]> {
+        let stack = loras.stack(Part::TextEncoder);
+        let encoder = TextEncoder::adapted(gpu, &checkpoint.text_encoder, 1, |tape| stack.record(tape))?;
+        stack.upload(gpu);
+        stack.set_strengths(gpu, &loras.all_at(self.lora_scale));
+        let shape = [1, encoder.tokens(), encoder.width()];
+        let mut encode = |name: &str, ids: &[u32]| -> Result<Vec<f32>> {
+            let states = encoder.encode(gpu, ids, 1)?;
+            recorded.push(OwnedTensor::f32(name, &states, &shape));
+            Ok(states)
+        };
+        Ok([encode("cond", &self.ids_cond)?, encode("uncond", &self.ids_uncond)?])
+    }
+
+    fn denoise(
+        &self,
+        gpu: &Gpu,
+        checkpoint: &Checkpoint,
+        loras: &LoraSet,
+        [cond, uncond]: [&[f32]; 2],
+        recorded: &mut Vec<OwnedTensor>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<f32>> {
+        let builder = Builder::new(&checkpoint.unet);
+        let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
+        upload(gpu, &builder.finish("U-Net")?.uploads, |_| {})?;
+        let stack = loras.stack(Part::Unet);
+        let (height, width) = (self.height, self.width);
+        let tokens = self.ids_cond.len();
+        let denoiser = Denoiser::compile(gpu, &unet, &stack, DenoiserShape { height, width, tokens, guided: true })?;
+        stack.upload(gpu);
+        stack.set_strengths(gpu, &loras.all_at(self.lora_scale));
+        denoiser.set_context(gpu, cond, uncond);
+        let schedule = NoiseSchedule::stable_diffusion();
+        let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;
+        let shape = [1, 4, height, width];
+        let (mut predictions, mut steps) = (Vec::new(), Vec::new());
+        let mut latents = self.init.clone();
+        let mut callbacks = Callbacks {
+            model: &mut |call: &ModelCall| {
+                let (ours, recorded) = (call.timestep, self.timesteps[call.index]);
+                ensure!(ours == recorded as f64, "step {}: timestep {ours}, recorded {recorded}", call.index);
+                let predicted = denoiser.predict(gpu, call.input, call.timestep)?;
+                let without = predicted.unconditional.as_deref().expect("a guided denoiser");
+                for (name, values) in [("eps_uncond", without), ("eps_cond", &predicted.conditional)] {
+                    predictions.push(OwnedTensor::f32(&format!("step{}/{name}", call.index), values, &shape));
+                }
+                Ok(predicted.guided(self.cfg_scale))
+            },
+            noise: &mut |_| unreachable!("DDIM draws no noise"),
+            on_step: &mut |report: StepReport| {
+                progress(report.index);
+                steps.push(OwnedTensor::f32(&format!("step{}/latents", report.index), report.latents, &shape));
+                Ok(())
+            },
+        };
+        samplers::run(&plan, None, &mut latents, &mut callbacks)?;
+        recorded.extend(predictions.into_iter().chain(steps));
+        recorded.push(OwnedTensor::f32("latents", &latents, &shape));
+        Ok(latents)
+    }
+
+    fn decode(
+        &self,
+        gpu: &Gpu,
+        checkpoint: &Checkpoint,
+        latents: &[f32],
+        recorded: &mut Vec<OwnedTensor>,
+    ) -> Result<()> {
+        let (height, width) = (self.height, self.width);
+        let decoder = LatentDecoder::new(gpu, &checkpoint.vae, width, height)?;
+        let unscaled: Vec<f32> = latents.iter().map(|value| value / SCALING_FACTOR).collect();
+        let image = decoder.decode(gpu, &nchw_to_nhwc(&unscaled, 4, height * width))?;
+        let image = nhwc_to_nchw(&image, 3, 64 * height * width);
+        recorded.push(OwnedTensor::f32("image", &image, &[1, 3, 8 * height, 8 * width]));
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The U-Net as samplers call it: noise predicted with and without the prompt, in one batch of two.
+
+use anyhow::Result;
+
+use crate::{
+    gpu::{Gpu, GpuError},
+    models::UNet,
+    nn::{Adapters, nchw_to_nhwc, nhwc_to_nchw, padded},
+    ops,
+    tape::{Plan, Program, Tape},
+};
+
+use super::lora_stack::LoraStack;
+
+/// Sizes that a denoiser is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DenoiserShape {
+    /// Latent rows and columns.
+    pub height: usize,
+    pub width: usize,
+    /// Tokens of the text embedding: 77 for each chunk of a prompt.
+    pub tokens: usize,
+    /// Whether the negative prompt is computed beside the prompt.
+    pub guided: bool,
+}
+
+impl DenoiserShape {
+    fn batch(self) -> usize {
+        1 + usize::from(self.guided)
+    }
+}
+
+/// The U-Net compiled for one picture.
+pub struct Denoiser {
+    program: Program,
+    pub shape: DenoiserShape,
+    embedding_width: usize,
+    latent_channels: usize,
+}
+
+/// What the U-Net predicts for one picture: (4, H, W), channels first.
+pub struct Predicted {
+    pub unconditional: Option<Vec<f32>>,
+    pub conditional: Vec<f32>,
+}
+
+impl Predicted {
+    /// Classifier-free guidance (Ho and Salimans, 2022): u + scale · (c − u).
+    pub fn guided(self, scale: f32) -> Vec<f32> {
+        match self.unconditional {
+            None => self.conditional,
+            Some(without) => without.iter().zip(&self.conditional).map(|(u, c)| u + scale * (c - u)).collect(),
+        }
+    }
+}
+
+impl Denoiser {
+    /// Records and plans the forward pass, with the LoRA that `record` puts onto the tape.
+    ///
+    /// # Errors
+    /// A value too large for the device.
+    pub fn plan(
+        gpu: &Gpu,
+        unet: &UNet,
+        record: impl FnOnce(&mut Tape) -> Adapters,
+        shape: DenoiserShape,
+    ) -> Result<Plan, GpuError> {
+        let DenoiserShape { height, width, tokens, .. } = shape;
+        let (batch, config) = (shape.batch(), &unet.config);
+        let mut tape = Tape::new();
+        let sample = tape.input("sample", &[batch, height, width, padded(config.in_channels)]);
+        let timestep = tape.input("timestep", &[batch, config.block_out_channels[0]]);
+        let context = tape.input("context", &[batch, tokens, config.cross_attention_dim]);
+        let adapters = record(&mut tape);
+        let prediction = unet.forward(&mut tape, sample, timestep, context, &adapters);
+        tape.keep("prediction", prediction);
+        Plan::new("denoiser", tape, gpu.caps())
+    }
+
+    /// Takes the compiled [`Denoiser::plan`].
+    pub fn of(program: Program, unet: &UNet, shape: DenoiserShape) -> Self {
+        let config = &unet.config;
+        Self { program, shape, embedding_width: config.block_out_channels[0], latent_channels: config.in_channels }
+    }
+
+    /// Compiles for `shape`.
+    ///
+    /// # Errors
+    /// A failure of the device, above all too little memory.
+    pub fn compile(gpu: &Gpu, unet: &UNet, lora: &LoraStack, shape: DenoiserShape) -> Result<Self, GpuError> {
+        let plan = Self::plan(gpu, unet, |tape| lora.record(tape), shape)?;
+        let program = Program::build(gpu, vec![plan])?.remove(0);
+        Ok(Self::of(program, unet, shape))
+    }
+
+    /// Sets the text embeddings, (tokens, D) each; `negative` is read where the shape is guided.
+    pub fn set_context(&self, gpu: &Gpu, prompt: &[f32], negative: &[f32]) {
+        let contexts: &[&[f32]] = if self.shape.guided { &[negative, prompt] } else { &[prompt] };
+        self.program.write(gpu, "context", &contexts.concat());
+    }
+
+    /// Predicts at the timestep `t`, which need not be whole; `sample` is (4, H, W), channels first.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn predict(&self, gpu: &Gpu, sample: &[f32], t: f64) -> Result<Predicted, GpuError> {
+        let (batch, channels) = (self.shape.batch(), self.latent_channels);
+        let pixels = self.shape.height * self.shape.width;
+        self.program.write(gpu, "sample", &nchw_to_nhwc(sample, channels, pixels).repeat(batch));
+        self.program.write(gpu, "timestep", &ops::timestep_embedding(&vec![t; batch], self.embedding_width));
+        self.program.replay(gpu);
+        let both = nhwc_to_nchw(&self.program.read(gpu, "prediction")?, channels, pixels);
+        let (without, with) = both.split_at(both.len() - channels * pixels);
+        Ok(Predicted { unconditional: self.shape.guided.then(|| without.to_vec()), conditional: with.to_vec() })
+    }
+}

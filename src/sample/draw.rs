@@ -1,0 +1,312 @@
+//! From prompts to pictures, in phases: each network is on the device only while it is used.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, ensure};
+use image::RgbImage;
+
+use crate::{
+    data::image::{prepare, to_model_input},
+    diffusion::{
+        NoiseSchedule, NoiseSource, Prediction, Rng,
+        samplers::{self, Callbacks, ModelCall, Sampler},
+    },
+    gpu::Gpu,
+    models::{
+        ClipText, ClipTextConfig, SCALING_FACTOR, UNet, UNetConfig,
+        encode::{LatentDecoder, LatentEncoder},
+    },
+    nn::{Builder, nchw_to_nhwc, nhwc_to_nchw, upload},
+    weights::{
+        Checkpoint,
+        lora::{ModuleRef, Part},
+    },
+};
+
+use super::{
+    denoiser::{Denoiser, DenoiserShape},
+    latents::Latents,
+    lora_stack::LoraStack,
+    loras::LoraSet,
+    prompt::lora_tags::LoraTag,
+    text::{Guide, encode_prompts},
+};
+
+/// Pixels along one side of a latent.
+pub const PIXELS: usize = 8;
+const CHANNELS: usize = 4;
+
+/// One picture to draw.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// Without its `<lora:…>` tags.
+    pub prompt: String,
+    pub negative_prompt: String,
+    pub loras: Vec<LoraTag>,
+    pub seed: u64,
+    /// Size of the first pass in pixels, multiples of 8.
+    pub width: usize,
+    pub height: usize,
+    pub settings: Settings,
+}
+
+/// How pictures are drawn.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub prediction: Prediction,
+    pub sampler: Sampler,
+    pub steps: usize,
+    /// Strength of guidance; at 1 the negative prompt does not count.
+    pub cfg_scale: f32,
+    pub clip_skip: usize,
+    pub rng: Rng,
+    /// A picture to start from.
+    pub init_image: Option<Redraw<PathBuf>>,
+    /// A second pass at this factor of the size.
+    pub hires: Option<Redraw<f64>>,
+}
+
+/// Noise over something that is there already, and how much.
+#[derive(Clone, Debug)]
+pub struct Redraw<T> {
+    pub from: T,
+    /// Share of the steps, 0 to 1: 0 changes nothing, 1 leaves nothing.
+    pub strength: f64,
+}
+
+impl Drawing {
+    /// The passes that lead to the picture: sizes in latents, and the share of the steps of each.
+    fn passes(&self) -> Vec<Pass> {
+        let of = |factor: f64, pixels: usize| (pixels as f64 * factor / PIXELS as f64).round() as usize;
+        let pass = |factor, strength| Pass { height: of(factor, self.height), width: of(factor, self.width), strength };
+        let first = pass(1.0, self.settings.init_image.as_ref().map_or(1.0, |init| init.strength));
+        let second = self.settings.hires.as_ref().map(|hires| pass(hires.from, hires.strength));
+        std::iter::once(first).chain(second).collect()
+    }
+
+    /// Steps of all passes.
+    ///
+    /// # Errors
+    /// A number of steps or a strength that the sampler cannot run.
+    pub fn steps(&self) -> Result<usize> {
+        self.passes().iter().map(|pass| Ok(self.settings.plan(pass.strength)?.steps())).sum()
+    }
+}
+
+/// A picture, and what its infotext says of its making.
+pub struct Drawn {
+    pub picture: RgbImage,
+    /// Whether prompt or negative prompt got empty chunks to be as long as the other.
+    pub padded: bool,
+}
+
+struct Pass {
+    height: usize,
+    width: usize,
+    strength: f64,
+}
+
+impl Settings {
+    /// What a denoiser is compiled for that draws latents of this size.
+    pub fn shape(&self, height: usize, width: usize, tokens: usize) -> DenoiserShape {
+        DenoiserShape { height, width, tokens, guided: self.cfg_scale != 1.0 }
+    }
+
+    fn plan(&self, strength: f64) -> Result<samplers::Plan> {
+        let schedule = NoiseSchedule::stable_diffusion();
+        Ok(samplers::Plan::new(self.sampler, &schedule, self.prediction, self.steps, strength)?)
+    }
+}
+
+/// Draws with `loras`, which hold every LoRA that the drawings name. `on_step` hears of every step of every picture.
+///
+/// # Errors
+/// A picture that is none; a sampler that cannot run so many steps; missing tensors; a failure of the device.
+pub fn draw(
+    gpu: &Gpu,
+    checkpoint: &Checkpoint,
+    drawings: &[Drawing],
+    loras: &LoraSet,
+    on_step: &mut dyn FnMut(),
+) -> Result<Vec<Drawn>> {
+    let guides = encode_prompts(gpu, checkpoint, loras, drawings)?;
+    let starts = encode_starts(gpu, checkpoint, drawings)?;
+    let latents = denoise(gpu, checkpoint, loras, drawings, &guides, &starts, on_step)?;
+    let pictures = decode(gpu, checkpoint, &latents)?;
+    Ok(pictures.into_iter().zip(guides).map(|(picture, guide)| Drawn { picture, padded: guide.padded }).collect())
+}
+
+/// All modules of a base model that a LoRA can stand on.
+///
+/// # Errors
+/// Missing or misshapen tensors.
+pub fn lora_modules(checkpoint: &Checkpoint) -> Result<Vec<ModuleRef>> {
+    let builder = Builder::new(&checkpoint.unet);
+    UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
+    let unet = builder.finish("U-Net")?.modules;
+    let builder = Builder::new(&checkpoint.text_encoder);
+    ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
+    let text = builder.finish("text encoder")?.modules;
+    let unet = unet.iter().map(|module| module.lora_ref(Part::Unet));
+    Ok(unet.chain(text.iter().map(|module| module.lora_ref(Part::TextEncoder))).collect())
+}
+
+/// Latents of the pictures that drawings start from, each encoded once.
+fn encode_starts(gpu: &Gpu, checkpoint: &Checkpoint, drawings: &[Drawing]) -> Result<Vec<Option<Latents>>> {
+    let mut encoded: HashMap<(&Path, usize, usize), Latents> = HashMap::new();
+    let mut starts = Vec::with_capacity(drawings.len());
+    for Drawing { width, height, settings, .. } in drawings {
+        let Some(init) = &settings.init_image else {
+            starts.push(None);
+            continue;
+        };
+        let latents = match encoded.entry((&init.from, *width, *height)) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => place.insert(encode_picture(gpu, checkpoint, &init.from, *width, *height)?).clone(),
+        };
+        starts.push(Some(latents));
+    }
+    Ok(starts)
+}
+
+/// Scaled latents of a picture, resized and cropped to `width` by `height`.
+fn encode_picture(gpu: &Gpu, checkpoint: &Checkpoint, path: &Path, width: usize, height: usize) -> Result<Latents> {
+    let picture = prepare(path, width, height)?;
+    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, width, height)?;
+    let mean = encoder.encode(gpu, &to_model_input(&picture))?.mean;
+    let (height, width) = (height / PIXELS, width / PIXELS);
+    let scaled: Vec<f32> = mean.iter().map(|value| value * SCALING_FACTOR).collect();
+    Ok(Latents { values: nhwc_to_nchw(&scaled, CHANNELS, height * width), height, width })
+}
+
+/// The finished latents of every drawing.
+fn denoise(
+    gpu: &Gpu,
+    checkpoint: &Checkpoint,
+    loras: &LoraSet,
+    drawings: &[Drawing],
+    guides: &[Guide],
+    starts: &[Option<Latents>],
+    on_step: &mut dyn FnMut(),
+) -> Result<Vec<Latents>> {
+    let builder = Builder::new(&checkpoint.unet);
+    let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
+    upload(gpu, &builder.finish("U-Net")?.uploads, |_| {})?;
+    let lora = loras.stack(Part::Unet);
+    lora.upload(gpu);
+    let mut easel = Easel { gpu, unet, lora, denoiser: None };
+    let mut finished = Vec::with_capacity(drawings.len());
+    for ((drawing, guide), start) in drawings.iter().zip(guides).zip(starts) {
+        easel.lora.set_strengths(gpu, &loras.strengths(Part::Unet, &drawing.loras));
+        let mut latents = start.clone();
+        for pass in drawing.passes() {
+            latents = Some(easel.pass(drawing, guide, &pass, latents, on_step)?);
+        }
+        finished.extend(latents);
+    }
+    Ok(finished)
+}
+
+/// The U-Net, and its program for the latest size.
+struct Easel<'a> {
+    gpu: &'a Gpu,
+    unet: UNet,
+    lora: LoraStack,
+    denoiser: Option<Denoiser>,
+}
+
+impl Easel<'_> {
+    /// One pass over a drawing, from noise or from `start`.
+    fn pass(
+        &mut self,
+        drawing: &Drawing,
+        guide: &Guide,
+        pass: &Pass,
+        start: Option<Latents>,
+        on_step: &mut dyn FnMut(),
+    ) -> Result<Latents> {
+        let &Pass { height, width, strength } = pass;
+        let gpu = self.gpu;
+        let denoiser = self.denoiser(drawing.settings.shape(height, width, guide.tokens))?;
+        denoiser.set_context(gpu, &guide.prompt, &guide.negative);
+        let start = start.map(|start| start.resized(height, width));
+        sample(gpu, denoiser, drawing, strength, start.as_ref(), on_step)
+    }
+
+    /// The program for `shape`; the one before goes first, and its memory with it.
+    fn denoiser(&mut self, shape: DenoiserShape) -> Result<&Denoiser> {
+        if self.denoiser.as_ref().is_none_or(|denoiser| denoiser.shape != shape) {
+            drop(self.denoiser.take());
+            self.denoiser = Some(Denoiser::compile(self.gpu, &self.unet, &self.lora, shape)?);
+        }
+        Ok(self.denoiser.as_ref().expect("compiled above"))
+    }
+}
+
+/// Draws the latents of one picture; `denoiser` has its context, and its size. `start` is what it begins from where
+/// `strength` is below 1.
+///
+/// # Errors
+/// A number of steps that the sampler cannot run; a failure of the device.
+pub fn sample(
+    gpu: &Gpu,
+    denoiser: &Denoiser,
+    drawing: &Drawing,
+    strength: f64,
+    start: Option<&Latents>,
+    on_step: &mut dyn FnMut(),
+) -> Result<Latents> {
+    let DenoiserShape { height, width, .. } = denoiser.shape;
+    let Settings { cfg_scale, rng, .. } = drawing.settings;
+    let mut noise = NoiseSource::new(rng, drawing.seed);
+    let mut values = vec![0.0; CHANNELS * height * width];
+    noise.next(&mut values);
+    let mut callbacks = Callbacks {
+        model: &mut |call: &ModelCall| anyhow::Ok(denoiser.predict(gpu, call.input, call.timestep)?.guided(cfg_scale)),
+        noise: &mut |out: &mut [f32]| noise.next(out),
+        on_step: &mut |_| {
+            on_step();
+            Ok(())
+        },
+    };
+    let plan = drawing.settings.plan(strength)?;
+    samplers::run(&plan, start.map(|start| &start.values[..]), &mut values, &mut callbacks)?;
+    Ok(Latents { values, height, width })
+}
+
+/// The pictures of finished latents.
+fn decode(gpu: &Gpu, checkpoint: &Checkpoint, all: &[Latents]) -> Result<Vec<RgbImage>> {
+    let mut decoder: Option<((usize, usize), LatentDecoder)> = None;
+    let mut pictures = Vec::with_capacity(all.len());
+    for latents in all {
+        let size = (latents.width, latents.height);
+        if decoder.as_ref().is_none_or(|(known, _)| *known != size) {
+            drop(decoder.take());
+            decoder = Some((size, LatentDecoder::new(gpu, &checkpoint.vae, size.0, size.1)?));
+        }
+        let (_, decoder) = decoder.as_ref().expect("compiled above");
+        pictures.push(picture(gpu, decoder, latents)?);
+    }
+    Ok(pictures)
+}
+
+/// The picture of finished latents; `decoder` has their size.
+///
+/// # Errors
+/// Values that are not finite; a failure of the device.
+pub fn picture(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<RgbImage> {
+    let &Latents { height, width, .. } = latents;
+    let unscaled: Vec<f32> = latents.values.iter().map(|value| value / SCALING_FACTOR).collect();
+    let pixels = decoder.decode(gpu, &nchw_to_nhwc(&unscaled, CHANNELS, height * width))?;
+    rgb(&pixels, PIXELS * width, PIXELS * height)
+}
+
+/// (H, W, 3) in [−1, 1] as 8-bit RGB.
+fn rgb(pixels: &[f32], width: usize, height: usize) -> Result<RgbImage> {
+    ensure!(pixels.iter().all(|value| value.is_finite()), "the picture has values that are not finite");
+    let bytes = pixels.iter().map(|value| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+    Ok(RgbImage::from_raw(width as u32, height as u32, bytes).expect("three bytes for each pixel"))
+}

@@ -1,0 +1,195 @@
+//! LoRA files by the names that prompts use.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    config::nearest,
+    weights::{
+        lora::{self, LoraModule, ModuleRef, Part},
+        sha256_hex,
+    },
+};
+
+use super::{lora_stack::LoraStack, prompt::lora_tags::LoraTag};
+
+/// Folders below the given one that are searched.
+const DEPTH: usize = 4;
+/// Digits of a LoRA's hash in a picture's infotext.
+const HASH_DIGITS: usize = 12;
+
+/// The LoRAs that a set of prompts names, read.
+#[derive(Default)]
+pub struct LoraSet {
+    names: Vec<String>,
+    hashes: Vec<String>,
+    modules: Vec<Vec<LoraModule>>,
+    /// What is odd but usable, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl LoraSet {
+    /// Reads each LoRA that `tags` name once, from `folder` and the folders in it. `known` are all modules of the base
+    /// model that a LoRA can stand on.
+    ///
+    /// # Errors
+    /// A name without a file or with several; a file that is no LoRA for this model.
+    pub fn read<'t>(
+        tags: impl Iterator<Item = &'t LoraTag>,
+        folder: Option<&Path>,
+        known: &[ModuleRef],
+    ) -> Result<Self> {
+        let mut set = Self::default();
+        let mut files = None;
+        for tag in tags {
+            if set.names.contains(&tag.name) {
+                continue;
+            }
+            let folder = folder.with_context(|| {
+                format!("the prompt names the LoRA {:?}: say with --lora-dir in which folder it is", tag.name)
+            })?;
+            if files.is_none() {
+                files = Some(files_by_name(folder)?);
+            }
+            let path = find(files.as_ref().expect("listed above"), &tag.name, folder)?;
+            set.add(&tag.name, path, known)?;
+        }
+        Ok(set)
+    }
+
+    /// One LoRA from a file of any name.
+    ///
+    /// # Errors
+    /// A file that is no LoRA for this model.
+    pub fn of_file(path: &Path, known: &[ModuleRef]) -> Result<Self> {
+        let mut set = Self::default();
+        set.add(&path.display().to_string(), path, known)?;
+        Ok(set)
+    }
+
+    fn add(&mut self, name: &str, path: &Path, known: &[ModuleRef]) -> Result<()> {
+        let contents = lora::read(path, known)?;
+        let hash = match contents.metadata.get("sshs_model_hash") {
+            Some(hash) => hash.clone(),
+            None => sha256_hex(&fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
+        };
+        self.names.push(name.to_owned());
+        self.hashes.push(hash.chars().take(HASH_DIGITS).collect());
+        self.modules.push(contents.modules);
+        self.warnings.extend(contents.warnings);
+        Ok(())
+    }
+
+    /// The strengths that give each LoRA the same `strength`.
+    pub fn all_at(&self, strength: f32) -> Vec<f32> {
+        vec![strength; self.names.len()]
+    }
+
+    /// What the LoRAs have for `part`, stacked.
+    pub fn stack(&self, part: Part) -> LoraStack {
+        LoraStack::new(part, &self.modules)
+    }
+
+    /// Strength of each LoRA in `part` under a prompt's `tags`; 0 where none names it.
+    pub fn strengths(&self, part: Part, tags: &[LoraTag]) -> Vec<f32> {
+        let of = |name: &String| {
+            let tag = tags.iter().find(|tag| tag.name == *name);
+            tag.map_or(0.0, |tag| if part == Part::Unet { tag.unet } else { tag.text_encoder })
+        };
+        self.names.iter().map(of).collect()
+    }
+
+    /// (name, hash) of the LoRAs that `tags` name.
+    pub fn hashes(&self, tags: &[LoraTag]) -> Vec<(String, String)> {
+        let all = self.names.iter().zip(&self.hashes);
+        let named = all.filter(|(name, _)| tags.iter().any(|tag| tag.name == **name));
+        named.map(|(name, hash)| (name.clone(), hash.clone())).collect()
+    }
+}
+
+/// Every `.safetensors` file below `folder`, by its name without the ending.
+fn files_by_name(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    let mut folders = vec![(folder.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
+            if path.is_dir() && depth < DEPTH {
+                folders.push((path, depth + 1));
+            } else if path.extension().is_some_and(|extension| extension == "safetensors") {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                files.entry(stem).or_default().push(path);
+            }
+        }
+    }
+    Ok(files)
+}
+
+fn find<'f>(files: &'f BTreeMap<String, Vec<PathBuf>>, name: &str, folder: &Path) -> Result<&'f Path> {
+    match files.get(name).map(Vec::as_slice) {
+        Some([path]) => Ok(path),
+        Some(several) => {
+            let listed: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            bail!("several files are the LoRA {name:?}: {}; rename or move all but one", listed.join(", "))
+        }
+        None => {
+            let meant = nearest(name, files.keys().map(String::as_str));
+            let hint = meant.map_or_else(|| listing(files), |meant| format!("did you mean {meant:?}?"));
+            bail!("there is no LoRA {name:?} in {}: {hint}", folder.display())
+        }
+    }
+}
+
+/// The first names there are.
+fn listing(files: &BTreeMap<String, Vec<PathBuf>>) -> String {
+    const SHOWN: usize = 8;
+    if files.is_empty() {
+        return "no .safetensors file is there".to_owned();
+    }
+    let names: Vec<&str> = files.keys().take(SHOWN).map(String::as_str).collect();
+    let more = if files.len() > SHOWN { format!(" and {} more", files.len() - SHOWN) } else { String::new() };
+    format!("there are {}{more}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_with(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for name in names {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("inside of the folder")).expect("a folder");
+            fs::write(path, b"").expect("a written file");
+        }
+        folder
+    }
+
+    fn found(names: &[&str], wanted: &str) -> Result<PathBuf> {
+        let folder = folder_with(names);
+        let files = files_by_name(folder.path())?;
+        find(&files, wanted, folder.path()).map(Path::to_owned)
+    }
+
+    #[test]
+    fn files_are_found_in_folders_by_their_stem() {
+        let names = ["suzhou.safetensors", "styles/靛蓝 v1.2.safetensors", "notes.txt"];
+        assert!(found(&names, "靛蓝 v1.2").expect("there").ends_with("styles/靛蓝 v1.2.safetensors"));
+        assert!(found(&names, "suzhou").is_ok());
+    }
+
+    #[test]
+    fn a_wrong_name_brings_the_nearest() {
+        let message = |names: &[&str], wanted| found(names, wanted).expect_err("not there").to_string();
+        assert!(message(&["suzhou_flower.safetensors"], "suzhou_flowr").contains("did you mean \"suzhou_flower\""));
+        assert!(message(&["a.safetensors", "b.safetensors"], "silver").contains("there are a, b"));
+        assert!(message(&["notes.txt"], "silver").contains("no .safetensors file"));
+        assert!(message(&["a.safetensors", "x/a.safetensors"], "a").contains("several files"));
+    }
+}

@@ -1,0 +1,245 @@
+//! Pictures drawn while training: what the LoRA has learned, at several strengths, beside the base model's own.
+//!
+//! They share the step's memory slots, have random numbers of their own, and leave the LoRA's bits as they were.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use image::RgbImage;
+
+use crate::{
+    config::{PreviewPrompts, TrainConfig},
+    data::tokenizer::ClipTokenizer,
+    diffusion::{Rng, Sampler},
+    gpu::{Buffer, Gpu, GpuError},
+    models::{
+        UNet,
+        encode::{BuiltDecoder, LatentDecoder},
+    },
+    sample::{
+        denoiser::{Denoiser, DenoiserShape},
+        draw::{Drawing, PIXELS, Settings, picture, sample},
+        grid::labelled_grid,
+        loras::LoraSet,
+        png,
+        prompt::lora_tags::take_lora_tags,
+        prompt_file::{PromptLine, parse_prompts, read_prompt_file},
+        text::{Guide, encode_prompts, guide_tokens},
+    },
+    tape::{Plan, Program},
+    weights::{Checkpoint, write_atomically},
+};
+
+use super::{
+    lora::Lora,
+    output::{create_folder, save_precision},
+    setup::prediction,
+};
+
+/// Strengths of the LoRA, in the order of a grid's columns.
+const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];
+const STEPS: usize = 24;
+const CFG_SCALE: f32 = 7.0;
+
+/// The previews that a configuration asks for.
+pub(super) struct PreviewSet {
+    drawings: Vec<Drawing>,
+    shapes: Vec<DenoiserShape>,
+    /// Strength · alpha / rank.
+    scale: Buffer,
+}
+
+impl PreviewSet {
+    /// `None` where none are asked for.
+    ///
+    /// # Errors
+    /// A prompt file that cannot be read; a prompt or a size that cannot be drawn.
+    pub fn new(config: &TrainConfig, tokenizer: &ClipTokenizer) -> Result<Option<Self>> {
+        let prompts = match &config.previews.prompts {
+            PreviewPrompts::Lines(lines) => parse_prompts(&lines.join("\n"), "sample_prompts")?,
+            PreviewPrompts::File(path) => read_prompt_file(path).context("sample_prompts")?.0,
+        };
+        if prompts.is_empty() {
+            return Ok(None);
+        }
+        let drawings = prompts.into_iter().zip(config.seed..).map(|(line, seed)| drawing(config, line, seed));
+        let drawings: Vec<Drawing> = drawings.collect::<Result<_>>()?;
+        let shape = |drawing: &Drawing| {
+            let Drawing { height, width, settings, .. } = drawing;
+            drawing.steps()?;
+            Ok(settings.shape(height / PIXELS, width / PIXELS, guide_tokens(drawing, tokenizer)?))
+        };
+        let shapes = drawings.iter().map(shape).collect::<Result<_>>()?;
+        Ok(Some(Self { drawings, shapes, scale: Buffer::declare("preview strength", 4) }))
+    }
+
+    /// Plans a denoiser for each distinct shape, then a decoder for each distinct size.
+    ///
+    /// # Errors
+    /// A value too large for the device.
+    pub fn plans(
+        &self,
+        gpu: &Gpu,
+        unet: &UNet,
+        lora: &Lora,
+        decoder: &BuiltDecoder<'_>,
+    ) -> Result<Vec<Plan>, GpuError> {
+        let denoiser = |shape| Denoiser::plan(gpu, unet, |tape| lora.record_scaled(tape, &self.scale).adapters, shape);
+        let decoder = |(height, width)| decoder.plan(gpu, width, height);
+        self.distinct_shapes().into_iter().map(denoiser).chain(self.distinct_sizes().into_iter().map(decoder)).collect()
+    }
+
+    fn distinct_shapes(&self) -> Vec<DenoiserShape> {
+        distinct(self.shapes.iter().copied())
+    }
+
+    /// Latent rows and columns.
+    fn distinct_sizes(&self) -> Vec<(usize, usize)> {
+        distinct(self.shapes.iter().map(|shape| (shape.height, shape.width)))
+    }
+}
+
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    values.fold(Vec::new(), |mut known, value| {
+        if !known.contains(&value) {
+            known.push(value);
+        }
+        known
+    })
+}
+
+/// What a prompt line asks for; the rest is the configuration's.
+fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing> {
+    let (prompt, tags) = take_lora_tags(&line.prompt).context("sample_prompts")?;
+    ensure!(
+        tags.is_empty(),
+        "sample_prompts: {:?} names a LoRA, but previews draw with the one in training; leave <lora:…> out",
+        line.prompt
+    );
+    let sampler = Sampler::from_name(config.previews.sampler).expect("the configuration knows the samplers");
+    let side = |wanted: Option<u32>, own: u32| {
+        let pixels = wanted.unwrap_or(own) as usize;
+        ensure!(pixels > 0 && pixels.is_multiple_of(PIXELS), "sample_prompts: {pixels} is no multiple of {PIXELS}");
+        Ok(pixels)
+    };
+    Ok(Drawing {
+        prompt,
+        negative_prompt: line.negative.unwrap_or_default(),
+        loras: Vec::new(),
+        seed: line.seed.unwrap_or(seed),
+        width: side(line.width, config.resolution.width)?,
+        height: side(line.height, config.resolution.height)?,
+        settings: Settings {
+            prediction: prediction(config),
+            sampler,
+            steps: line.steps.map_or(STEPS, |steps| steps as usize),
+            cfg_scale: line.cfg_scale.unwrap_or(CFG_SCALE),
+            clip_skip: config.clip_skip as usize,
+            rng: Rng::Gpu,
+            init_image: None,
+            hires: None,
+        },
+    })
+}
+
+/// The text embeddings of the previews' prompts; the text encoder is on the device only meanwhile.
+///
+/// # Errors
+/// Missing tensors; a failure of the device.
+pub(super) fn encode(gpu: &Gpu, checkpoint: &Checkpoint, set: &PreviewSet) -> Result<Vec<Guide>> {
+    encode_prompts(gpu, checkpoint, &LoraSet::default(), &set.drawings)
+}
+
+/// A grid of previews.
+pub(super) struct Drawn {
+    pub path: PathBuf,
+    pub png: Vec<u8>,
+    /// Width and height.
+    pub size: (u32, u32),
+}
+
+/// Draws previews of a LoRA in training.
+pub(super) struct Previews {
+    set: PreviewSet,
+    guides: Vec<Guide>,
+    denoisers: Vec<Denoiser>,
+    decoders: Vec<((usize, usize), LatentDecoder)>,
+    /// The base model's pictures, which stay the same.
+    without: Vec<RgbImage>,
+    folder: PathBuf,
+    name: String,
+}
+
+impl Previews {
+    /// Takes the compiled [`PreviewSet::plans`].
+    pub fn new(set: PreviewSet, guides: Vec<Guide>, programs: Vec<Program>, unet: &UNet, config: &TrainConfig) -> Self {
+        let mut programs = programs.into_iter();
+        let mut next = || programs.next().expect("a program for each plan");
+        let denoisers = set.distinct_shapes().into_iter().map(|shape| Denoiser::of(next(), unet, shape)).collect();
+        let decoders = set.distinct_sizes().into_iter().map(|size| (size, LatentDecoder::of(next()))).collect();
+        let folder = config.output_dir.join("samples");
+        Self { set, guides, denoisers, decoders, without: Vec::new(), folder, name: config.output_name.clone() }
+    }
+
+    /// Draws every prompt at every strength, as the LoRA would be if it were saved now, and writes the grid as
+    /// `samples/<output_name>-<moment>.png`.
+    ///
+    /// # Errors
+    /// Trouble with the disk; a failure of the device.
+    pub fn draw(&mut self, gpu: &Gpu, lora: &Lora, config: &TrainConfig, moment: &str) -> Result<Drawn> {
+        let rows = lora.as_saved(gpu, save_precision(config), || self.rows(gpu, lora))?;
+        let columns = STRENGTHS.map(|strength| match strength {
+            0.0 => "without".to_owned(),
+            strength => format!("strength {strength}"),
+        });
+        let prompts: Vec<String> = self.set.drawings.iter().map(|drawing| drawing.prompt.trim().to_owned()).collect();
+        let (grid, _) = labelled_grid(&rows, &columns, &prompts, "");
+        let png = png::encode(&grid, &prompts.join("\n"))?;
+        let path = self.folder.join(format!("{}-{moment}.png", self.name));
+        create_folder(&self.folder)?;
+        write_atomically(&path, |out| out.write_all(&png))?;
+        Ok(Drawn { path, png, size: grid.dimensions() })
+    }
+
+    /// The pictures, prompt by prompt.
+    fn rows(&mut self, gpu: &Gpu, lora: &Lora) -> Result<Vec<Vec<RgbImage>>> {
+        if self.without.is_empty() {
+            self.without = self.pictures(gpu, lora, 0.0)?;
+        }
+        let mut rows: Vec<Vec<RgbImage>> = self.without.iter().map(|picture| vec![picture.clone()]).collect();
+        for &strength in &STRENGTHS[1..] {
+            for (row, picture) in rows.iter_mut().zip(self.pictures(gpu, lora, strength)?) {
+                row.push(picture);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Every prompt at one strength.
+    fn pictures(&self, gpu: &Gpu, lora: &Lora, strength: f32) -> Result<Vec<RgbImage>> {
+        let scale = strength * lora.alpha / lora.rank as f32;
+        gpu.upload(&self.set.scale.whole(), bytemuck::cast_slice(&[scale, 0.0, 0.0, 0.0]));
+        let draw = |((drawing, shape), guide): ((&Drawing, &DenoiserShape), &Guide)| {
+            let denoiser = self.denoisers.iter().find(|denoiser| denoiser.shape == *shape).expect("one for each shape");
+            denoiser.set_context(gpu, &guide.prompt, &guide.negative);
+            let latents = sample(gpu, denoiser, drawing, 1.0, None, &mut || {})?;
+            let size = (shape.height, shape.width);
+            let (_, decoder) = self.decoders.iter().find(|(known, _)| *known == size).expect("one for each size");
+            picture(gpu, decoder, &latents)
+        };
+        self.set.drawings.iter().zip(&self.set.shapes).zip(&self.guides).map(draw).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PREVIEW_SAMPLERS;
+
+    #[test]
+    fn every_sampler_of_the_configuration_can_draw() {
+        for (word, name) in PREVIEW_SAMPLERS {
+            assert!(Sampler::from_name(name).is_some(), "{word}");
+        }
+    }
+}
