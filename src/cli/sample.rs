@@ -1,43 +1,34 @@
 //! `lora-wgpu sample`: pictures from a checkpoint and LoRAs.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    thread,
-    time::{SystemTime, UNIX_EPOCH},
-};
+mod output;
+mod wish;
 
-use anyhow::{Context, Result, ensure};
+use std::{io::Write, path::PathBuf, thread};
+
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 
 use crate::{
-    config::nearest,
-    diffusion::{self, Prediction, Sampler},
     gpu::GpuOptions,
     sample::{
-        axes::{Axis, Cells, Variation},
-        draw::{Drawing, Drawn, Redraw, Settings, draw, lora_modules},
+        animation::Change,
+        axes::{Axis, Cells},
+        draw::{Drawing, draw},
         grid::labelled_grid,
-        infotext::{self, Infotext},
-        loras::LoraSet,
-        png,
-        prompt::{editing::prompt_editing, lora_tags::take_lora_tags},
+        loras::{KnownModules, LoraSet},
+        prompt::editing::prompt_editing,
     },
-    train::counter::Counter,
-    weights::{Checkpoint, write_atomically},
+    train::{counter::Counter, prepare::check_writable},
+    weights::Checkpoint,
 };
 
 use super::{
     Outcome,
     device::{self, Kernels},
 };
-
-/// Sides of pictures where the user does not say: what Stable Diffusion v1.5 and the demo were trained at.
-const SIDE: u32 = 512;
-const DEMO_SIDE: u32 = 192;
-/// Digits of a checkpoint's hash in infotext.
-const MODEL_HASH_DIGITS: usize = 10;
+use output::{folder_of, numbered, save, save_animation};
+use wish::Wish;
 
 /// Draw pictures with a checkpoint and LoRAs
 #[derive(Debug, Args)]
@@ -101,7 +92,16 @@ pub struct SampleArgs {
     /// One picture of many: strength=0,0.6,0.8,1 prompt=@FILE seed=1,2 lora=a,b; the first along the columns
     #[arg(long, value_name = "AXIS=VALUES", num_args = 1.., conflicts_with = "batch")]
     grid: Vec<String>,
-    /// The picture; several are numbered
+    /// An animation: strength=0..1, seed=43 (on the way to another composition) or prompt=TEXT (to another prompt)
+    #[arg(long, value_name = "CHANGE", conflicts_with_all = ["batch", "grid"])]
+    animate: Option<Change>,
+    /// Frames of an animation
+    #[arg(long, default_value_t = 24, requires = "animate", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    frames: u16,
+    /// Frames of an animation in a second
+    #[arg(long, default_value_t = 8, requires = "animate", value_parser = clap::value_parser!(u16).range(1..=50))]
+    fps: u16,
+    /// The picture; several are numbered. An animation is a .gif, a .png that moves, or a folder of numbered pictures
     #[arg(short, long, value_name = "FILE", default_value = "out.png")]
     out: PathBuf,
     /// Kernels to use instead of the device's best ones
@@ -140,9 +140,10 @@ pub fn sample(args: &SampleArgs, out: &mut dyn Write) -> Result<Outcome> {
     let drawings = wish.drawings(cells.as_ref())?;
     warn_about_editing(&drawings, say);
     let tags = drawings.iter().flat_map(|drawing| &drawing.loras);
-    let loras = LoraSet::read(tags, args.lora_dir.as_deref(), &lora_modules(&checkpoint)?)?;
+    let loras = LoraSet::read(tags, args.lora_dir.as_deref(), &KnownModules::of(&checkpoint)?)?;
     loras.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let steps = drawings.iter().map(Drawing::steps).sum::<Result<usize>>()?;
+    check_writable(&folder_of(&args.out)).context("--out")?;
     let variant = args.kernels.map(Into::into);
     let gpu = device::open(&GpuOptions { device: args.device.clone(), variant, ..Default::default() }, say)?;
     let mut counter = Counter::new("steps", steps);
@@ -152,19 +153,21 @@ pub fn sample(args: &SampleArgs, out: &mut dyn Write) -> Result<Outcome> {
         draw(&gpu, &checkpoint, &drawings, &loras, &mut || counter.add(1))
     })?;
     counter.finish();
-    let texts: Vec<String> =
-        drawings.iter().zip(&drawn).map(|(drawing, drawn)| wish.infotext(drawing, drawn, &loras)).collect();
-    let Some(cells) = cells else {
-        for (index, (drawn, text)) in drawn.iter().zip(&texts).enumerate() {
-            save(&numbered(&args.out, index, drawings.len()), &drawn.picture, text, out)?;
-        }
-        return Ok(Outcome::Success);
-    };
+    let texts = drawings.iter().zip(&drawn).map(|(drawing, drawn)| wish.infotext(drawing, drawn, &loras));
+    let texts: Vec<String> = texts.collect();
     let pictures: Vec<RgbImage> = drawn.into_iter().map(|drawn| drawn.picture).collect();
-    let rows: Vec<Vec<RgbImage>> = pictures.chunks(cells.columns.len()).map(<[RgbImage]>::to_vec).collect();
-    let (grid, note) = labelled_grid(&rows, &cells.columns, &cells.rows, "");
-    note.iter().for_each(|note| say(&format!("note: {note}")));
-    save(&args.out, &grid, &texts[0], out)?;
+    if let Some(cells) = cells {
+        let rows: Vec<Vec<RgbImage>> = pictures.chunks(cells.columns.len()).map(<[RgbImage]>::to_vec).collect();
+        let (grid, note) = labelled_grid(&rows, &cells.columns, &cells.rows, "");
+        note.iter().for_each(|note| say(&format!("note: {note}")));
+        save(&args.out, &grid, &texts[0], out)?;
+    } else if args.animate.is_some() {
+        save_animation(&args.out, pictures, &texts, args.fps, out)?;
+    } else {
+        for (index, (picture, text)) in pictures.iter().zip(&texts).enumerate() {
+            save(&numbered(&args.out, index, pictures.len()), picture, text, out)?;
+        }
+    }
     Ok(Outcome::Success)
 }
 
@@ -181,146 +184,4 @@ fn warn_about_editing(drawings: &[Drawing], say: &mut dyn FnMut(&str)) {
             "warning: {part:?} in {prompt:?} is drawn as plain text: prompts that change by step are not built"
         ));
     }
-}
-
-/// `out.png`, or `out-00001.png` and so on where there are several.
-fn numbered(path: &Path, index: usize, count: usize) -> PathBuf {
-    if count == 1 {
-        return path.to_owned();
-    }
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{stem}-{:05}.png", index + 1))
-}
-
-fn save(path: &Path, picture: &RgbImage, text: &str, out: &mut dyn Write) -> Result<()> {
-    let bytes = png::encode(picture, text)?;
-    write_atomically(path, |file| file.write_all(&bytes)).context("--out")?;
-    Ok(writeln!(out, "{}", path.display())?)
-}
-
-/// What the arguments ask for, checked.
-struct Wish<'a> {
-    args: &'a SampleArgs,
-    settings: Settings,
-    seed: u64,
-    /// What the user should know.
-    notes: Vec<String>,
-    width: usize,
-    height: usize,
-    model: String,
-    checkpoint: &'a Checkpoint,
-}
-
-impl<'a> Wish<'a> {
-    fn new(args: &'a SampleArgs, checkpoint: &'a Checkpoint) -> Result<Self> {
-        let (default, name) = match checkpoint.is_demo() {
-            true => (DEMO_SIDE, "demo".to_owned()),
-            false => (SIDE, args.base_model.file_stem().unwrap_or_default().to_string_lossy().into_owned()),
-        };
-        let [width, height] = [("--width", args.width), ("--height", args.height)]
-            .map(|(flag, pixels)| side(flag, pixels.unwrap_or(default)));
-        let mut notes = Vec::new();
-        let seed = match args.seed {
-            Some(seed) => seed,
-            None => {
-                let seed = u64::from(SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos());
-                notes.push(format!("seed {seed}"));
-                seed
-            }
-        };
-        if args.negative_prompt.contains("<lora:") {
-            notes.push("warning: <lora:…> counts in the prompt only; in --negative-prompt it is plain text".to_owned());
-        }
-        let settings = settings(args, checkpoint)?;
-        Ok(Self { args, settings, seed, notes, width: width?, height: height?, model: name, checkpoint })
-    }
-
-    fn drawings(&self, cells: Option<&Cells>) -> Result<Vec<Drawing>> {
-        let Some(cells) = cells else {
-            return (0..self.args.batch).map(|index| self.drawing(&Variation::default(), index.into())).collect();
-        };
-        cells.variations.iter().map(|variation| self.drawing(variation, 0)).collect()
-    }
-
-    /// One picture; `index` counts those of the same prompt.
-    fn drawing(&self, variation: &Variation, index: u64) -> Result<Drawing> {
-        let (prompt, tags) = take_lora_tags(variation.prompt.as_ref().unwrap_or(&self.args.prompt))?;
-        Ok(Drawing {
-            prompt,
-            negative_prompt: self.args.negative_prompt.clone(),
-            loras: variation.vary(tags)?,
-            seed: variation.seed.unwrap_or(self.seed).wrapping_add(index),
-            width: self.width,
-            height: self.height,
-            settings: self.settings.clone(),
-        })
-    }
-
-    fn infotext(&self, drawing: &Drawing, drawn: &Drawn, loras: &LoraSet) -> String {
-        let Settings { sampler, steps, cfg_scale, clip_skip, rng, init_image, hires, .. } = &drawing.settings;
-        let redrawn = hires.as_ref().map(|hires| hires.strength).or(init_image.as_ref().map(|init| init.strength));
-        let hash = self.checkpoint.hashes().map(|hashes| hashes.sha256[..MODEL_HASH_DIGITS].to_owned());
-        let tags: String = drawing.loras.iter().map(|tag| format!(" {tag}")).collect();
-        Infotext {
-            prompt: format!("{}{tags}", drawing.prompt.trim_end()),
-            negative_prompt: drawing.negative_prompt.clone(),
-            steps: *steps as u32,
-            sampler: sampler.title().to_owned(),
-            schedule: sampler.schedule_title().to_owned(),
-            cfg_scale: f64::from(*cfg_scale),
-            seed: drawing.seed,
-            width: drawing.width as u32,
-            height: drawing.height as u32,
-            model_hash: hash,
-            model: self.model.clone(),
-            denoising_strength: redrawn,
-            clip_skip: *clip_skip as u32,
-            rng: (*rng == diffusion::Rng::Cpu).then(|| "CPU".to_owned()),
-            hires: hires.as_ref().map(|hires| infotext::Hires {
-                upscale: hires.from,
-                steps: None,
-                upscaler: "Latent".to_owned(),
-            }),
-            lora_hashes: loras.hashes(&drawing.loras),
-            padded: drawn.padded,
-        }
-        .to_string()
-    }
-}
-
-/// Pixels along one side, checked.
-fn side(flag: &str, pixels: u32) -> Result<usize> {
-    let nearest = pixels.next_multiple_of(8).max(64);
-    ensure!(pixels.is_multiple_of(8) && pixels > 0, "{flag} {pixels} is no multiple of 8; take {nearest}");
-    Ok(pixels as usize)
-}
-
-fn settings(args: &SampleArgs, checkpoint: &Checkpoint) -> Result<Settings> {
-    let sampler = Sampler::from_name(&args.sampler).with_context(|| {
-        let meant = nearest(&args.sampler, Sampler::NAMES.into_iter());
-        let hint = meant
-            .map_or_else(|| format!("there are {}", Sampler::NAMES.join(", ")), |name| format!("did you mean {name}?"));
-        format!("--sampler {:?} is unknown: {hint}", args.sampler)
-    })?;
-    let prediction = match (args.prediction_type, checkpoint.prediction_type()) {
-        (Some(PredictionType::VPrediction), _) | (None, Some("v_prediction")) => Prediction::VPrediction,
-        _ => Prediction::Epsilon,
-    };
-    ensure!(args.cfg_scale.is_finite(), "--cfg-scale {} is no number", args.cfg_scale);
-    if let Some(scale) = args.hires_scale {
-        ensure!((1.0..=4.0).contains(&scale), "--hires-scale {scale}: take a factor from 1 to 4");
-    }
-    Ok(Settings {
-        prediction,
-        sampler,
-        steps: args.steps as usize,
-        cfg_scale: args.cfg_scale,
-        clip_skip: args.clip_skip as usize,
-        rng: match args.rng {
-            Rng::Gpu => diffusion::Rng::Gpu,
-            Rng::Cpu => diffusion::Rng::Cpu,
-        },
-        init_image: args.init_image.as_ref().map(|from| Redraw { from: from.clone(), strength: args.strength }),
-        hires: args.hires_scale.map(|from| Redraw { from, strength: args.hires_strength }),
-    })
 }

@@ -83,7 +83,7 @@ fn stop_on_interruption() -> Result<StopRequest> {
 
 /// The last lines: how it went, which file goes where, and what to try.
 fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
-    let RunSummary { files, first_probe, last_probe, steps, planned_steps, seconds, example_caption } = summary;
+    let RunSummary { files, first_probe, last_probe, steps, planned_steps, seconds, .. } = summary;
     let name = files.kohya.file_stem().unwrap_or_default().to_string_lossy();
     if steps < planned_steps {
         writeln!(out, "stopped after {steps} of {planned_steps} steps")?;
@@ -91,5 +91,12 @@ fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{steps} steps in {seconds:.0} s; probe loss {first_probe:.5} before, {last_probe:.5} after")?;
     writeln!(out, "for a Stable Diffusion WebUI, copy into its models/Lora folder:\n  {}", files.kohya.display())?;
     writeln!(out, "for diffusers (not for a WebUI):\n  {}", files.diffusers.display())?;
-    writeln!(out, "a prompt to paste:\n  {example_caption}, <lora:{name}:{PREFERRED_WEIGHT}>")
+    if let Some(previews) = &summary.previews {
+        writeln!(out, "what it draws, without it and at three strengths:\n  {}", previews.display())?;
+    }
+    if let Some(report) = &summary.report {
+        writeln!(out, "curves, previews and settings of this run, for a browser:\n  {}", report.display())?;
+    }
+    writeln!(out, "a prompt to paste, or for `lora-wgpu sample`:")?;
+    writeln!(out, "  {}, <lora:{name}:{PREFERRED_WEIGHT}>", summary.example_caption)
 }

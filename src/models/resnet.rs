@@ -40,18 +40,17 @@ impl ResnetBlock {
     }
 
     /// `x`: (B, H, W, C); `time`: SiLU of the timestep embedding, (B, T), for blocks that take one.
-    pub fn forward(&self, tape: &mut Tape, x: Value, time: Option<Value>) -> Value {
-        let frozen = Adapters::none();
+    pub fn forward(&self, tape: &mut Tape, x: Value, time: Option<Value>, adapters: &Adapters) -> Value {
         let mut hidden = self.norm1.forward_silu(tape, x);
         hidden = self.conv1.forward(tape, hidden);
         if let (Some(projection), Some(time)) = (&self.time_emb_proj, time) {
-            let shift = projection.forward(tape, time, &frozen);
+            let shift = projection.forward(tape, time, adapters);
             hidden = tape.scope(&self.path, |tape| ops::add_channels(tape, hidden, shift));
         }
         hidden = self.norm2.forward_silu(tape, hidden);
         hidden = self.conv2.forward(tape, hidden);
         let shortcut = match &self.conv_shortcut {
-            Some(projection) => projection.forward(tape, x, &frozen),
+            Some(projection) => projection.forward(tape, x, adapters),
             None => x,
         };
         let out = tape.scope(&self.path, |tape| ops::add(tape, shortcut, hidden));

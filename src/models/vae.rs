@@ -115,9 +115,10 @@ impl MidBlock {
     }
 
     fn forward(&self, tape: &mut Tape, x: Value) -> Value {
-        let hidden = self.first.forward(tape, x, None);
+        let frozen = Adapters::none();
+        let hidden = self.first.forward(tape, x, None, &frozen);
         let hidden = self.attention.forward(tape, hidden);
-        self.last.forward(tape, hidden, None)
+        self.last.forward(tape, hidden, None, &frozen)
     }
 }
 
@@ -138,7 +139,8 @@ impl Level {
     }
 
     fn forward(&self, tape: &mut Tape, x: Value) -> Value {
-        self.resnets.iter().fold(x, |hidden, resnet| resnet.forward(tape, hidden, None))
+        let frozen = Adapters::none();
+        self.resnets.iter().fold(x, |hidden, resnet| resnet.forward(tape, hidden, None, &frozen))
     }
 }
 

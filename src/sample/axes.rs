@@ -128,7 +128,7 @@ impl Variation {
             }
         }
         if let Some(strength) = self.strength {
-            ensure!(!tags.is_empty(), "--grid strength=…: the prompt has no <lora:name:1>");
+            ensure!(!tags.is_empty(), "the strength is to vary, but the prompt has no <lora:name:1>");
             tags.iter_mut().for_each(|tag| (tag.text_encoder, tag.unet) = (strength, strength));
         }
         Ok(tags)

@@ -12,17 +12,17 @@ use crate::{
     },
     gpu::Gpu,
     models::{
-        SCALING_FACTOR, UNet, UNetConfig,
+        SCALING_FACTOR,
         encode::{LatentDecoder, TextEncoder},
     },
-    nn::{Builder, nchw_to_nhwc, nhwc_to_nchw, upload},
+    nn::{nchw_to_nhwc, nhwc_to_nchw},
     weights::{Checkpoint, OwnedTensor, SafetensorsFile, StorageType, lora::Part},
 };
 
 use super::{
     denoiser::{Denoiser, DenoiserShape},
-    draw::lora_modules,
-    loras::LoraSet,
+    draw::uploaded_unet,
+    loras::{KnownModules, LoraSet},
 };
 
 /// What a case gives; everything else in its file is what PyTorch made of it.
@@ -97,7 +97,7 @@ impl SamplingCase {
         lora: Option<&Path>,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<OwnedTensor>> {
-        let known = lora_modules(checkpoint)?;
+        let known = KnownModules::of(checkpoint)?;
         let loras = lora.map_or_else(|| Ok(LoraSet::default()), |path| LoraSet::of_file(path, &known))?;
         let mut recorded = Vec::new();
         let [cond, uncond] = self.encode(gpu, checkpoint, &loras, &mut recorded)?;
@@ -114,9 +114,11 @@ impl SamplingCase {
         recorded: &mut Vec<OwnedTensor>,
     ) -> Result<[Vec<f32>; 2]> {
         let stack = loras.stack(Part::TextEncoder);
-        let encoder = TextEncoder::adapted(gpu, &checkpoint.text_encoder, 1, |tape| stack.record(tape))?;
+        let strengths = loras.all_at(self.lora_scale);
+        let tensors = loras.materialized(Part::TextEncoder, &checkpoint.text_encoder, &strengths)?;
+        let encoder = TextEncoder::adapted(gpu, &tensors, 1, |tape| stack.record(tape))?;
         stack.upload(gpu);
-        stack.set_strengths(gpu, &loras.all_at(self.lora_scale));
+        stack.set_strengths(gpu, &strengths);
         let shape = [1, encoder.tokens(), encoder.width()];
         let mut encode = |name: &str, ids: &[u32]| -> Result<Vec<f32>> {
             let states = encoder.encode(gpu, ids, 1)?;
@@ -135,15 +137,14 @@ impl SamplingCase {
         recorded: &mut Vec<OwnedTensor>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<f32>> {
-        let builder = Builder::new(&checkpoint.unet);
-        let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        upload(gpu, &builder.finish("U-Net")?.uploads, |_| {})?;
+        let strengths = loras.all_at(self.lora_scale);
+        let unet = uploaded_unet(gpu, &loras.materialized(Part::Unet, &checkpoint.unet, &strengths)?)?;
         let stack = loras.stack(Part::Unet);
         let (height, width) = (self.height, self.width);
         let tokens = self.ids_cond.len();
         let denoiser = Denoiser::compile(gpu, &unet, &stack, DenoiserShape { height, width, tokens, guided: true })?;
         stack.upload(gpu);
-        stack.set_strengths(gpu, &loras.all_at(self.lora_scale));
+        stack.set_strengths(gpu, &strengths);
         denoiser.set_context(gpu, cond, uncond);
         let schedule = NoiseSchedule::stable_diffusion();
         let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;

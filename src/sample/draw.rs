@@ -16,17 +16,15 @@ use crate::{
     },
     gpu::Gpu,
     models::{
-        ClipText, ClipTextConfig, SCALING_FACTOR, UNet, UNetConfig,
+        SCALING_FACTOR, UNet, UNetConfig,
         encode::{LatentDecoder, LatentEncoder},
     },
     nn::{Builder, nchw_to_nhwc, nhwc_to_nchw, upload},
-    weights::{
-        Checkpoint,
-        lora::{ModuleRef, Part},
-    },
+    weights::{Checkpoint, PartTensors, lora::Part},
 };
 
 use super::{
+    animation::slerp,
     denoiser::{Denoiser, DenoiserShape},
     latents::Latents,
     lora_stack::LoraStack,
@@ -47,10 +45,21 @@ pub struct Drawing {
     pub negative_prompt: String,
     pub loras: Vec<LoraTag>,
     pub seed: u64,
+    /// Another drawing that it is on the way to.
+    pub toward: Option<Toward>,
     /// Size of the first pass in pixels, multiples of 8.
     pub width: usize,
     pub height: usize,
     pub settings: Settings,
+}
+
+/// Where a drawing between two goes.
+#[derive(Clone, Debug)]
+pub struct Toward {
+    pub prompt: String,
+    pub seed: u64,
+    /// How far it is, 0 to 1.
+    pub share: f64,
 }
 
 /// How pictures are drawn.
@@ -139,21 +148,6 @@ pub fn draw(
     Ok(pictures.into_iter().zip(guides).map(|(picture, guide)| Drawn { picture, padded: guide.padded }).collect())
 }
 
-/// All modules of a base model that a LoRA can stand on.
-///
-/// # Errors
-/// Missing or misshapen tensors.
-pub fn lora_modules(checkpoint: &Checkpoint) -> Result<Vec<ModuleRef>> {
-    let builder = Builder::new(&checkpoint.unet);
-    UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-    let unet = builder.finish("U-Net")?.modules;
-    let builder = Builder::new(&checkpoint.text_encoder);
-    ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    let text = builder.finish("text encoder")?.modules;
-    let unet = unet.iter().map(|module| module.lora_ref(Part::Unet));
-    Ok(unet.chain(text.iter().map(|module| module.lora_ref(Part::TextEncoder))).collect())
-}
-
 /// Latents of the pictures that drawings start from, each encoded once.
 fn encode_starts(gpu: &Gpu, checkpoint: &Checkpoint, drawings: &[Drawing]) -> Result<Vec<Option<Latents>>> {
     let mut encoded: HashMap<(&Path, usize, usize), Latents> = HashMap::new();
@@ -192,15 +186,12 @@ fn denoise(
     starts: &[Option<Latents>],
     on_step: &mut dyn FnMut(),
 ) -> Result<Vec<Latents>> {
-    let builder = Builder::new(&checkpoint.unet);
-    let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-    upload(gpu, &builder.finish("U-Net")?.uploads, |_| {})?;
     let lora = loras.stack(Part::Unet);
     lora.upload(gpu);
-    let mut easel = Easel { gpu, unet, lora, denoiser: None };
+    let mut easel = Easel { gpu, tensors: &checkpoint.unet, loras, lora, unet: None, denoiser: None };
     let mut finished = Vec::with_capacity(drawings.len());
     for ((drawing, guide), start) in drawings.iter().zip(guides).zip(starts) {
-        easel.lora.set_strengths(gpu, &loras.strengths(Part::Unet, &drawing.loras));
+        easel.set_strengths(loras.strengths(Part::Unet, &drawing.loras))?;
         let mut latents = start.clone();
         for pass in drawing.passes() {
             latents = Some(easel.pass(drawing, guide, &pass, latents, on_step)?);
@@ -213,12 +204,31 @@ fn denoise(
 /// The U-Net, and its program for the latest size.
 struct Easel<'a> {
     gpu: &'a Gpu,
-    unet: UNet,
+    tensors: &'a PartTensors,
+    loras: &'a LoraSet,
     lora: LoraStack,
+    /// With the strengths that are worked into its weights.
+    unet: Option<(Vec<f32>, UNet)>,
     denoiser: Option<Denoiser>,
 }
 
 impl Easel<'_> {
+    /// Sets the strength of each LoRA; what is no plain LoRA needs the U-Net built anew.
+    fn set_strengths(&mut self, strengths: Vec<f32>) -> Result<()> {
+        self.lora.set_strengths(self.gpu, &strengths);
+        let changes = self.loras.changes_weights(Part::Unet);
+        if self.unet.as_ref().is_some_and(|(known, _)| !changes || *known == strengths) {
+            return Ok(());
+        }
+        (self.denoiser, self.unet) = (None, None);
+        let unet = match changes {
+            true => uploaded_unet(self.gpu, &self.loras.materialized(Part::Unet, self.tensors, &strengths)?)?,
+            false => uploaded_unet(self.gpu, self.tensors)?,
+        };
+        self.unet = Some((strengths, unet));
+        Ok(())
+    }
+
     /// One pass over a drawing, from noise or from `start`.
     fn pass(
         &mut self,
@@ -240,10 +250,19 @@ impl Easel<'_> {
     fn denoiser(&mut self, shape: DenoiserShape) -> Result<&Denoiser> {
         if self.denoiser.as_ref().is_none_or(|denoiser| denoiser.shape != shape) {
             drop(self.denoiser.take());
-            self.denoiser = Some(Denoiser::compile(self.gpu, &self.unet, &self.lora, shape)?);
+            let (_, unet) = self.unet.as_ref().expect("strengths are set before a pass");
+            self.denoiser = Some(Denoiser::compile(self.gpu, unet, &self.lora, shape)?);
         }
         Ok(self.denoiser.as_ref().expect("compiled above"))
     }
+}
+
+/// The U-Net of `tensors`, on the device.
+pub(super) fn uploaded_unet(gpu: &Gpu, tensors: &PartTensors) -> Result<UNet> {
+    let builder = Builder::new(tensors);
+    let unet = UNet::new(&builder, UNetConfig::of(tensors)?);
+    upload(gpu, &builder.finish("U-Net")?.uploads, |_| {})?;
+    Ok(unet)
 }
 
 /// Draws the latents of one picture; `denoiser` has its context, and its size. `start` is what it begins from where
@@ -261,7 +280,7 @@ pub fn sample(
 ) -> Result<Latents> {
     let DenoiserShape { height, width, .. } = denoiser.shape;
     let Settings { cfg_scale, rng, .. } = drawing.settings;
-    let mut noise = NoiseSource::new(rng, drawing.seed);
+    let mut noise = Noise::new(rng, drawing);
     let mut values = vec![0.0; CHANNELS * height * width];
     noise.next(&mut values);
     let mut callbacks = Callbacks {
@@ -275,6 +294,31 @@ pub fn sample(
     let plan = drawing.settings.plan(strength)?;
     samplers::run(&plan, start.map(|start| &start.values[..]), &mut values, &mut callbacks)?;
     Ok(Latents { values, height, width })
+}
+
+/// A drawing's noise: its seed's, or between its seed's and another's.
+struct Noise {
+    source: NoiseSource,
+    toward: Option<(NoiseSource, f64)>,
+}
+
+impl Noise {
+    fn new(rng: Rng, drawing: &Drawing) -> Self {
+        let toward = drawing.toward.as_ref().filter(|toward| toward.seed != drawing.seed);
+        Self {
+            source: NoiseSource::new(rng, drawing.seed),
+            toward: toward.map(|toward| (NoiseSource::new(rng, toward.seed), toward.share)),
+        }
+    }
+
+    fn next(&mut self, out: &mut [f32]) {
+        self.source.next(out);
+        if let Some((source, share)) = &mut self.toward {
+            let mut other = vec![0.0; out.len()];
+            source.next(&mut other);
+            out.copy_from_slice(&slerp(out, &other, *share));
+        }
+    }
 }
 
 /// The pictures of finished latents.

@@ -1,7 +1,7 @@
 //! LoRA files by the names that prompts use.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs,
     path::{Path, PathBuf},
 };
@@ -10,8 +10,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     config::nearest,
+    models::{ClipText, ClipTextConfig, UNet, UNetConfig},
+    nn::Builder,
     weights::{
-        lora::{self, LoraModule, ModuleRef, Part},
+        Checkpoint, PartTensors,
+        lora::{self, Delta, LoraModule, ModuleRef, Part, WeightRef},
         sha256_hex,
     },
 };
@@ -23,26 +26,52 @@ const DEPTH: usize = 4;
 /// Digits of a LoRA's hash in a picture's infotext.
 const HASH_DIGITS: usize = 12;
 
+/// What of a base model a LoRA can stand on.
+pub struct KnownModules {
+    /// Linear layers, which take a LoRA beside their weight.
+    pub modules: Vec<ModuleRef>,
+    /// Every weight that an adapter can change.
+    weights: Vec<WeightRef>,
+}
+
+impl KnownModules {
+    /// # Errors
+    /// Missing or misshapen tensors.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+        let builder = Builder::new(&checkpoint.unet);
+        UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
+        let unet = builder.finish("U-Net")?.modules;
+        let builder = Builder::new(&checkpoint.text_encoder);
+        ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
+        let text = builder.finish("text encoder")?.modules;
+        let unet = unet.iter().map(|module| module.lora_ref(Part::Unet));
+        let modules = unet.chain(text.iter().map(|module| module.lora_ref(Part::TextEncoder))).collect();
+        let mut weights = checkpoint.unet.weights(Part::Unet);
+        weights.extend(checkpoint.text_encoder.weights(Part::TextEncoder));
+        Ok(Self { modules, weights })
+    }
+}
+
 /// The LoRAs that a set of prompts names, read.
 #[derive(Default)]
 pub struct LoraSet {
     names: Vec<String>,
     hashes: Vec<String>,
     modules: Vec<Vec<LoraModule>>,
+    deltas: Vec<Vec<Delta>>,
     /// What is odd but usable, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl LoraSet {
-    /// Reads each LoRA that `tags` name once, from `folder` and the folders in it. `known` are all modules of the base
-    /// model that a LoRA can stand on.
+    /// Reads each LoRA that `tags` name once, from `folder` and the folders in it.
     ///
     /// # Errors
     /// A name without a file or with several; a file that is no LoRA for this model.
     pub fn read<'t>(
         tags: impl Iterator<Item = &'t LoraTag>,
         folder: Option<&Path>,
-        known: &[ModuleRef],
+        known: &KnownModules,
     ) -> Result<Self> {
         let mut set = Self::default();
         let mut files = None;
@@ -66,14 +95,14 @@ impl LoraSet {
     ///
     /// # Errors
     /// A file that is no LoRA for this model.
-    pub fn of_file(path: &Path, known: &[ModuleRef]) -> Result<Self> {
+    pub fn of_file(path: &Path, known: &KnownModules) -> Result<Self> {
         let mut set = Self::default();
         set.add(&path.display().to_string(), path, known)?;
         Ok(set)
     }
 
-    fn add(&mut self, name: &str, path: &Path, known: &[ModuleRef]) -> Result<()> {
-        let contents = lora::read(path, known)?;
+    fn add(&mut self, name: &str, path: &Path, known: &KnownModules) -> Result<()> {
+        let contents = lora::read_any(path, &known.modules, &known.weights)?;
         let hash = match contents.metadata.get("sshs_model_hash") {
             Some(hash) => hash.clone(),
             None => sha256_hex(&fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
@@ -81,8 +110,36 @@ impl LoraSet {
         self.names.push(name.to_owned());
         self.hashes.push(hash.chars().take(HASH_DIGITS).collect());
         self.modules.push(contents.modules);
+        self.deltas.push(contents.deltas);
         self.warnings.extend(contents.warnings);
         Ok(())
+    }
+
+    /// Whether some of the LoRAs change whole weights of `part`, so that [`LoraSet::materialized`] is needed.
+    pub fn changes_weights(&self, part: Part) -> bool {
+        self.deltas.iter().flatten().any(|delta| delta.part == part)
+    }
+
+    /// `tensors` of `part` with what is no plain LoRA worked in, as f32: one LoRA after the other.
+    ///
+    /// # Errors
+    /// A weight in a storage type that cannot be computed with.
+    pub fn materialized(&self, part: Part, tensors: &PartTensors, strengths: &[f32]) -> Result<PartTensors> {
+        let mut changed: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+        for (deltas, &strength) in self.deltas.iter().zip(strengths).filter(|(_, strength)| **strength != 0.0) {
+            for delta in deltas.iter().filter(|delta| delta.part == part) {
+                let name = format!("{}.weight", delta.path);
+                let weight = match changed.entry(name) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(place) => {
+                        let weight = tensors.get(place.key()).expect("deltas stand on known weights").to_f32()?;
+                        place.insert(weight)
+                    }
+                };
+                delta.apply(weight, strength);
+            }
+        }
+        Ok(tensors.with(changed))
     }
 
     /// The strengths that give each LoRA the same `strength`.

@@ -8,14 +8,17 @@ const KEY: &str = "parameters";
 
 /// The bytes of a PNG file with a picture and its [`Infotext`](super::infotext::Infotext).
 ///
-/// As Pillow does for A1111, the text goes into a `tEXt` chunk where it is Latin-1, into `iTXt` otherwise.
+/// As Pillow does for A1111, the text goes into a `tEXt` chunk where it is Latin-1, into `iTXt` otherwise; an empty one
+/// is left out.
 pub fn encode(picture: &RgbImage, parameters: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, picture.width(), picture.height());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let latin = parameters.chars().all(|sign| u32::from(sign) < 256);
-    let text = if latin {
+    let text = if parameters.is_empty() {
+        Ok(())
+    } else if latin {
         encoder.add_text_chunk(KEY.to_owned(), parameters.to_owned())
     } else {
         encoder.add_itxt_chunk(KEY.to_owned(), parameters.to_owned())

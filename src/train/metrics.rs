@@ -32,9 +32,21 @@ pub struct StepRecord {
     pub images: u32,
 }
 
+/// What a run has recorded so far.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Each with the moving average of the loss after it.
+    pub steps: Vec<(StepRecord, f64)>,
+    /// (steps done, loss) on fixed pictures and noise.
+    pub probe: Vec<(u32, f64)>,
+    /// (steps done, loss) on the pictures held out.
+    pub validation: Vec<(u32, f64)>,
+}
+
 /// Writes a run's metrics.
 #[derive(Debug)]
 pub struct Metrics {
+    history: History,
     path: PathBuf,
     lines: File,
     events: Option<EventWriter>,
@@ -58,7 +70,12 @@ impl Metrics {
             .with_context(|| format!("cannot open {}", jsonl.display()))?;
         let events = tensorboard.map(EventWriter::create).transpose()?;
         let recent = RecentLosses::new(steps_per_epoch as usize);
-        Ok(Self { path: jsonl.to_owned(), lines, events, recent })
+        Ok(Self { history: History::default(), path: jsonl.to_owned(), lines, events, recent })
+    }
+
+    /// What was recorded since the run began.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// A text for TensorBoard, such as the configuration; Markdown.
@@ -84,6 +101,7 @@ impl Metrics {
     pub fn step(&mut self, record: &StepRecord) -> Result<f64> {
         self.recent.push(record.loss);
         let average = self.recent.mean();
+        self.history.steps.push((*record, average));
         self.write_line(record)?;
         self.write_scalars(
             record.step,
@@ -107,6 +125,7 @@ impl Metrics {
     /// # Errors
     /// A file cannot be written.
     pub fn validation(&mut self, step: u32, loss: f64) -> Result<()> {
+        self.history.validation.push((step, loss));
         self.write_line(&json!({"step": step, "validation_loss": loss}))?;
         self.write_scalars(step, &[("loss/validation/step_average", loss)])
     }
@@ -116,6 +135,7 @@ impl Metrics {
     /// # Errors
     /// A file cannot be written.
     pub fn probe(&mut self, step: u32, loss: f64) -> Result<()> {
+        self.history.probe.push((step, loss));
         self.write_line(&json!({"step": step, "probe_loss": loss}))?;
         self.write_scalars(step, &[("loss/probe", loss)])
     }

@@ -13,6 +13,7 @@ pub mod output;
 pub mod prepare;
 mod previews;
 pub mod progress;
+mod report;
 mod run_loop;
 mod setup;
 pub mod step;

@@ -222,5 +222,5 @@ pub fn check_writable(folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder)?;
         tempfile::NamedTempFile::new_in(folder).map(drop)
     };
-    attempt().with_context(|| format!("output_dir: {} cannot be written", folder.display()))
+    attempt().with_context(|| format!("{} cannot be written", folder.display()))
 }

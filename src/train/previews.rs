@@ -127,6 +127,7 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
         negative_prompt: line.negative.unwrap_or_default(),
         loras: Vec::new(),
         seed: line.seed.unwrap_or(seed),
+        toward: None,
         width: side(line.width, config.resolution.width)?,
         height: side(line.height, config.resolution.height)?,
         settings: Settings {

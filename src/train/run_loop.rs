@@ -1,6 +1,9 @@
 //! The loop of a run: epochs, steps, probes, saved files.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Instant, SystemTime},
+};
 
 use anyhow::{Result, bail};
 
@@ -33,6 +36,8 @@ pub(super) struct Run<'a> {
     lora: &'a Lora,
     programs: &'a StepPrograms,
     previews: Option<Previews>,
+    /// Steps done, and the grid drawn then.
+    pub drawn: Vec<(u32, PathBuf)>,
     data: &'a PreparedData,
     rules: SampleRules,
     batches: BatchPlan,
@@ -40,7 +45,7 @@ pub(super) struct Run<'a> {
     /// Whether the probes are held out from training.
     held_out: bool,
     schedule: LrSchedule,
-    metrics: Metrics,
+    pub metrics: Metrics,
     progress: Progress,
     /// When the last step ended, or the first began.
     clock: Instant,
@@ -106,6 +111,7 @@ impl<'a> Run<'a> {
             lora,
             programs,
             previews,
+            drawn: Vec::new(),
             data,
             rules,
             batches,
@@ -166,6 +172,7 @@ impl<'a> Run<'a> {
         let Drawn { path, png, size } = previews.draw(self.gpu, self.lora, self.config, moment)?;
         self.metrics.picture("samples", &png, size, step)?;
         self.progress.line(&format!("previews after {step} steps: {}", path.display()));
+        self.drawn.push((step, path));
         self.clock = Instant::now();
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! A training run from configuration to files.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     config::TrainConfig,
-    data::tokenizer::ClipTokenizer,
+    data::{sheet::DataSheet, tokenizer::ClipTokenizer},
     gpu::Gpu,
     models::{ClipTextConfig, UNet, UNetConfig, encode::BuiltDecoder},
     nn::Builder,
@@ -16,10 +19,12 @@ use crate::{
 use super::{
     card,
     fit_memory::Fitted,
+    lora::Lora,
     output::{Output, SavedFiles, save_config},
     prepare::{PreparedData, check_writable},
     previews::{self, PreviewSet, Previews},
-    run_loop::Run,
+    report::Report,
+    run_loop::{Run, RunEnd},
     setup::{check_encoders, choose_split, open_dataset, read_initial, say_lora, upload_unet, warn_about_checkpoint},
     stop::StopRequest,
 };
@@ -46,6 +51,10 @@ pub struct RunSummary {
     pub seconds: f64,
     /// A caption of the training set, for a prompt to try.
     pub example_caption: String,
+    /// The page about the run; `None` where it could not be written.
+    pub report: Option<PathBuf>,
+    /// The last grid of previews.
+    pub previews: Option<PathBuf>,
 }
 
 /// Trains as `config` says. `say` gets lines for the user; progress goes to stderr. `None` where only the plan was
@@ -84,7 +93,7 @@ pub fn run(
         return Ok(None);
     }
 
-    check_writable(&config.output_dir)?;
+    check_writable(&config.output_dir).context("output_dir")?;
     let data = PreparedData::new(gpu, &checkpoint, config, &examples, &tokenizer)?;
     let guides = previews.as_ref().map(|set| previews::encode(gpu, &checkpoint, set)).transpose()?;
     upload_unet(gpu, &built)?;
@@ -104,6 +113,11 @@ pub fn run(
     if let Err(error) = card::write(&end.files.kohya, &config.provenance, &pictures, config.resolution) {
         say(&format!("warning: the LoRA has no complete card for WebUIs: {error:#}"));
     }
+    let example_caption = examples[split.train[0]].caption.clone();
+    let report = report(&run, &end, config, &lora, &sheet, options.resolved_yaml, &example_caption);
+    if let Err(error) = &report {
+        say(&format!("warning: there is no report of this run: {error:#}"));
+    }
     Ok(Some(RunSummary {
         files: end.files,
         first_probe: end.first_probe,
@@ -111,6 +125,48 @@ pub fn run(
         steps: end.steps,
         planned_steps: run.length.steps,
         seconds: run.started.elapsed().as_secs_f64(),
-        example_caption: examples[split.train[0]].caption.clone(),
+        example_caption,
+        report: report.ok(),
+        previews: run.drawn.pop().map(|(_, path)| path),
     }))
+}
+
+/// Writes the page about the run beside its LoRA, `<name>.report.html`.
+fn report(
+    run: &Run<'_>,
+    end: &RunEnd,
+    config: &TrainConfig,
+    lora: &Lora,
+    sheet: &DataSheet,
+    yaml: &str,
+    caption: &str,
+) -> Result<PathBuf> {
+    let name = end.files.kohya.file_stem().unwrap_or_default().to_string_lossy();
+    let bytes = fs::metadata(&end.files.kohya)?.len();
+    let minutes = run.started.elapsed().as_secs_f64() / 60.0;
+    let RunEnd { first_probe, last_probe, steps, .. } = end;
+    let report = Report {
+        name: &name,
+        outcome: format!(
+            "{steps} of {} steps in {minutes:.1} minutes; loss on fixed pictures and noise {first_probe:.5} before, \
+             {last_probe:.5} after",
+            run.length.steps
+        ),
+        prompt: format!("{caption}, <lora:{name}:{}>", card::PREFERRED_WEIGHT),
+        previews: &run.drawn,
+        history: run.metrics.history(),
+        facts: vec![
+            ("file", "文件", end.files.kohya.display().to_string()),
+            ("size", "大小", format!("{:.1} MB", bytes as f64 * 1e-6)),
+            ("base model", "底模", config.base_model.display().to_string()),
+            ("rank, alpha", "秩、alpha", format!("{}, {}", lora.rank, lora.alpha)),
+            ("modules", "模块数", lora.module_count().to_string()),
+            ("parameters", "参数量", lora.parameter_count().to_string()),
+        ],
+        sheet: sheet.to_string(),
+        configuration: yaml,
+    };
+    let path = end.files.kohya.with_extension("report.html");
+    report.write(&path)?;
+    Ok(path)
 }

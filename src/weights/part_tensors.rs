@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::layouts::{Layout, NameMap};
+use super::lora::{Part, WeightRef};
 use super::safetensors_file::{SafetensorsFile, StorageType, Tensor};
 
 /// The three networks of Stable Diffusion v1.x.
@@ -42,10 +43,12 @@ impl Component {
 pub struct PartTensors {
     files: Vec<Arc<SafetensorsFile>>,
     entries: BTreeMap<String, Entry>,
+    /// f32 bytes that stand for what the files hold.
+    replaced: BTreeMap<String, Vec<u8>>,
     config: Option<Value>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     file: usize,
     stored_name: String,
@@ -57,14 +60,39 @@ impl PartTensors {
     pub fn generated(tensors: Vec<(String, Vec<usize>)>, dtype: StorageType) -> Self {
         let file = Arc::new(SafetensorsFile::generated(&tensors, dtype));
         let entry = |(name, shape): (String, Vec<usize>)| (name.clone(), Entry { file: 0, stored_name: name, shape });
-        Self { files: vec![file], entries: tensors.into_iter().map(entry).collect(), config: None }
+        Self { files: vec![file], entries: tensors.into_iter().map(entry).collect(), ..Self::default() }
     }
 
     /// One tensor by its diffusers name, such as `down_blocks.0.resnets.0.conv1.weight`.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
         let (name, entry) = self.entries.get_key_value(name)?;
         let stored = self.files[entry.file].get(&entry.stored_name).expect("entries are made from this file's tensors");
+        let stored = match self.replaced.get(name) {
+            Some(bytes) => Tensor { dtype: StorageType::F32, bytes, ..stored },
+            None => stored,
+        };
         Some(Tensor { name, shape: &entry.shape, ..stored })
+    }
+
+    /// The same network with other values in some tensors, as f32; the files are shared.
+    pub fn with(&self, replaced: impl IntoIterator<Item = (String, Vec<f32>)>) -> Self {
+        let bytes = |values: Vec<f32>| values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let replaced = replaced.into_iter().map(|(name, values)| (name, bytes(values)));
+        Self {
+            files: self.files.clone(),
+            entries: self.entries.clone(),
+            replaced: self.replaced.clone().into_iter().chain(replaced).collect(),
+            config: self.config.clone(),
+        }
+    }
+
+    /// The weights of all linear and convolution layers, as LoRA files name them.
+    pub fn weights(&self, part: Part) -> Vec<WeightRef> {
+        let weight = |(name, entry): (&String, &Entry)| {
+            let path = name.strip_suffix(".weight").filter(|_| entry.shape.len() >= 2)?;
+            Some(WeightRef { part, path: path.to_owned(), shape: entry.shape.clone() })
+        };
+        self.entries.iter().filter_map(weight).collect()
     }
 
     /// All names, in order.

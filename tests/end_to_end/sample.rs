@@ -9,16 +9,16 @@ use image::RgbImage;
 use lora_wgpu::{
     config::LoraTarget,
     gpu::Gpu,
-    models::{UNet, UNetConfig},
+    models::{UNet, UNetConfig, encode::TextEncoder},
     nn::{Builder, upload},
     sample::{
         denoiser::{Denoiser, DenoiserShape},
-        draw::lora_modules,
         lora_stack::LoraStack,
+        loras::{KnownModules, LoraSet},
     },
     train::lora::is_target,
     weights::{
-        Checkpoint, SafetensorsFile,
+        Checkpoint, PartTensors, SafetensorsFile,
         lora::{LoraMetadata, LoraModule, ModuleRef, Part, SavePrecision, write_diffusers, write_kohya},
     },
 };
@@ -40,8 +40,8 @@ fn text(path: &Path) -> String {
 /// The LoRA `name` of tools/record_case/sample.py.
 fn lora(name: &str, target: LoraTarget, rank: usize, alpha: f32) -> Vec<LoraModule> {
     let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
-    let known = lora_modules(&checkpoint).expect("a complete checkpoint");
-    let unet = known.into_iter().filter(|module| module.part == Part::Unet && is_target(target, &module.path));
+    let known = KnownModules::of(&checkpoint).expect("a complete checkpoint");
+    let unet = known.modules.into_iter().filter(|module| module.part == Part::Unet && is_target(target, &module.path));
     let module = |ModuleRef { part, path, conv, in_features, out_features }: ModuleRef| LoraModule {
         down: uniform(&format!("{name}.{path}.lora_A"), rank * in_features, (in_features as f64).powf(-0.5)),
         up: uniform(&format!("{name}.{path}.lora_B"), rank * out_features, 0.1),
@@ -98,33 +98,65 @@ fn another_lora_misses_the_recorded_steps() {
     assert!(finished.stdout.contains("step0/eps_cond"), "{}", finished.stdout);
 }
 
-/// One prediction under two LoRAs of different ranks and targets, against peft's `set_adapters`.
-fn predict_under_two(gpu: &Gpu) -> Vec<f32> {
-    let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
-    let builder = Builder::new(&checkpoint.unet);
-    let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
+fn recorded(file: &str, name: &str) -> Vec<f32> {
+    let file = SafetensorsFile::open(&fixture(file)).expect("a committed fixture");
+    file.get(name).expect("a recorded tensor").to_f32().expect("f32")
+}
+
+/// The recorded case's first prediction at timestep 501, with the prompt alone, of a U-Net under a stack of LoRAs.
+fn predict(gpu: &Gpu, tensors: &PartTensors, stack: &LoraStack, strengths: &[f32]) -> Vec<f32> {
+    let builder = Builder::new(tensors);
+    let unet = UNet::new(&builder, UNetConfig::of(tensors).expect("its widths"));
     upload(gpu, &builder.finish("U-Net").expect("a complete U-Net").uploads, |_| {}).expect("an upload");
-    let stack = LoraStack::new(Part::Unet, &[style(), other()]);
     let shape = DenoiserShape { height: 8, width: 16, tokens: 77, guided: false };
-    let denoiser = Denoiser::compile(gpu, &unet, &stack, shape).expect("a compiled U-Net");
+    let denoiser = Denoiser::compile(gpu, &unet, stack, shape).expect("a compiled U-Net");
     stack.upload(gpu);
-    stack.set_strengths(gpu, &[0.8, 0.5]);
-    let case = SafetensorsFile::open(&fixture("sampling.safetensors")).expect("a committed case");
-    let values = |name: &str| case.get(name).expect("a tensor of the case").to_f32().expect("f32");
-    denoiser.set_context(gpu, &values("cond"), &[]);
-    denoiser.predict(gpu, &values("init"), 501.0).expect("a prediction").conditional
+    stack.set_strengths(gpu, strengths);
+    denoiser.set_context(gpu, &recorded("sampling.safetensors", "cond"), &[]);
+    denoiser.predict(gpu, &recorded("sampling.safetensors", "init"), 501.0).expect("a prediction").conditional
+}
+
+#[track_caller]
+fn assert_close(actual: &[f32], expected: &[f32]) {
+    assert_eq!(actual.len(), expected.len());
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let difference = squares(&mut actual.iter().zip(expected).map(|(a, e)| f64::from(a - e)));
+    let norm = squares(&mut expected.iter().map(|&value| f64::from(value)));
+    let relative = (difference / norm).sqrt();
+    assert!(relative <= 1e-5, "{relative:.1e}");
 }
 
 #[test]
 fn two_loras_add_up_as_in_diffusers() {
-    let file = SafetensorsFile::open(&fixture("sampling_two_loras.safetensors")).expect("a committed reference");
-    let expected = file.get("prediction").expect("the prediction").to_f32().expect("f32");
-    let actual = predict_under_two(cpu_driver().unwrap_or(portable()));
-    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
-    let difference = squares(&mut actual.iter().zip(&expected).map(|(a, e)| f64::from(a - e)));
-    let norm = squares(&mut expected.iter().map(|&value| f64::from(value)));
-    let relative = (difference / norm).sqrt();
-    assert!(relative <= 1e-5, "{relative:.1e}");
+    let gpu = cpu_driver().unwrap_or(portable());
+    let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
+    let stack = LoraStack::new(Part::Unet, &[style(), other()]);
+    let actual = predict(gpu, &checkpoint.unet, &stack, &[0.8, 0.5]);
+    assert_close(&actual, &recorded("sampling_two_loras.safetensors", "prediction"));
+}
+
+/// LoRA on every kind of layer, LoHa, LoKr and DoRA, each merged into its weight by PyTorch.
+#[test]
+fn other_adapters_change_the_weights_as_lycoris_does() {
+    let gpu = cpu_driver().unwrap_or(portable());
+    let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
+    let known = KnownModules::of(&checkpoint).expect("a complete checkpoint");
+    let loras = LoraSet::of_file(&fixture("sampling_adapters.safetensors"), &known).expect("adapters");
+    let strengths = loras.all_at(0.7);
+    let part = |part, tensors| loras.materialized(part, tensors, &strengths).expect("changed weights");
+    let unet = part(Part::Unet, &checkpoint.unet);
+    let reference = "sampling_adapters_reference.safetensors";
+    assert_close(&predict(gpu, &unet, &loras.stack(Part::Unet), &strengths), &recorded(reference, "prediction"));
+
+    let text_encoder = part(Part::TextEncoder, &checkpoint.text_encoder);
+    let stack = loras.stack(Part::TextEncoder);
+    let encoder = TextEncoder::adapted(gpu, &text_encoder, 1, |tape| stack.record(tape)).expect("a text encoder");
+    stack.upload(gpu);
+    stack.set_strengths(gpu, &strengths);
+    let case = SafetensorsFile::open(&fixture("sampling.safetensors")).expect("a committed case");
+    let ids: Vec<i64> = bytemuck::pod_collect_to_vec(case.get("ids_cond").expect("token ids").bytes);
+    let ids: Vec<u32> = ids.into_iter().map(|id| id as u32).collect();
+    assert_close(&encoder.encode(gpu, &ids, 1).expect("a text embedding"), &recorded(reference, "hidden"));
 }
 
 /// A folder with the LoRA `style`, and the program's `sample` on it.
@@ -143,8 +175,9 @@ impl Studio {
 
     fn sample(&self, arguments: &[&str]) -> Finished {
         let (model, folder, out) = (text(checkpoint()), text(self.0.path()), text(&self.out("out.png")));
-        let fixed = ["sample", "--base-model", &model, "--lora-dir", &folder, "--out", &out, "--height", "64"];
-        let left = [["--width", "64"], ["--steps", "2"]].into_iter().filter(|[name, _]| !arguments.contains(name));
+        let fixed = ["sample", "--base-model", &model, "--lora-dir", &folder, "--height", "64"];
+        let usual = [["--width", "64"], ["--steps", "2"], ["-o", &out]];
+        let left = usual.into_iter().filter(|[name, _]| !arguments.contains(name));
         let all = fixed.iter().chain(arguments).copied().chain(left.flatten());
         run(&all.map(str::to_owned).collect::<Vec<_>>())
     }
@@ -200,6 +233,25 @@ fn a_picture_is_drawn_anew_and_larger() {
 }
 
 #[test]
+fn a_pattern_grows_in_an_animation() {
+    let studio = Studio::new();
+    let growth = ["--prompt", "a rose <lora:style:1>", "--seed", "1", "--animate", "strength=0..1", "--frames", "2"];
+    let gif = text(&studio.out("growth.gif"));
+    studio.sample(&[&growth[..], &["-o", &gif]].concat()).expect_success();
+    assert!(fs::read(&gif).expect("an animation").starts_with(b"GIF89a"));
+
+    let change = ["--prompt", "a rose", "--seed", "1", "--animate", "seed=2", "--frames", "3"];
+    let folder = text(&studio.out("frames"));
+    studio.sample(&[&change[..], &["-o", &folder]].concat()).expect_success();
+    let frame = |number: u32| image::open(studio.out(&format!("frames/{number:05}.png"))).expect("a frame").into_rgb8();
+    for (seed, number) in [("1", 1), ("2", 3)] {
+        studio.sample(&["--prompt", "a rose", "--seed", seed, "-o", &text(&studio.out("out.png"))]).expect_success();
+        assert_eq!(studio.picture("out.png").0, frame(number), "the ends are the seeds' own pictures");
+    }
+    assert!(frame(2) != frame(1) && frame(2) != frame(3));
+}
+
+#[test]
 fn what_cannot_be_drawn_is_refused() {
     let studio = Studio::new();
     let refused = |arguments: &[&str], parts: &[&str]| {
@@ -209,6 +261,7 @@ fn what_cannot_be_drawn_is_refused() {
     refused(&["--prompt", "<lora:stile:1>"], &["no LoRA \"stile\"", "did you mean \"style\""]);
     refused(&["--prompt", "<lora:style:strong>"], &["<lora:style:strong>", "<lora:name:0.8>"]);
     refused(&["--width", "100"], &["--width 100", "104"]);
+    refused(&["--animate", "strength=0..1", "--prompt", "a rose"], &["the prompt has no <lora:name:1>"]);
     refused(&["--grid", "colour=red"], &["strength, prompt, seed and lora"]);
     refused(&["--sampler", "lcm", "--steps", "60"], &["1 to 50 steps"]);
     fs::write(studio.out("note.txt"), "no picture").expect("a file");

@@ -91,6 +91,7 @@ fn a_run_leaves_what_users_need_and_repeats_bit_by_bit() {
         format!("{NAME}.json"),
         format!("{NAME}.metrics.jsonl"),
         format!("{NAME}.preview.png"),
+        format!("{NAME}.report.html"),
         format!("{NAME}.safetensors"),
         format!("{NAME}.yaml"),
     ];

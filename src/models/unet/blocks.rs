@@ -28,7 +28,7 @@ impl Layer {
     }
 
     fn forward(&self, tape: &mut Tape, x: Value, time: Value, context: Value, adapters: &Adapters) -> Value {
-        let hidden = self.resnet.forward(tape, x, Some(time));
+        let hidden = self.resnet.forward(tape, x, Some(time), adapters);
         match &self.attention {
             Some(attention) => attention.forward(tape, hidden, context, adapters),
             None => hidden,
@@ -114,9 +114,9 @@ impl MidBlock {
 
     pub fn forward(&self, tape: &mut Tape, x: Value, time: Value, context: Value, adapters: &Adapters) -> Value {
         let out = tape.block(|tape| {
-            let hidden = self.first.forward(tape, x, Some(time));
+            let hidden = self.first.forward(tape, x, Some(time), adapters);
             let hidden = self.attention.forward(tape, hidden, context, adapters);
-            self.last.forward(tape, hidden, Some(time))
+            self.last.forward(tape, hidden, Some(time), adapters)
         });
         tape.observe(&self.path, out);
         out

@@ -64,7 +64,7 @@ impl UNet {
         context: Value,
         adapters: &Adapters,
     ) -> Value {
-        let time = self.time_embedding(tape, timestep);
+        let time = self.time_embedding(tape, timestep, adapters);
         let mut hidden = self.conv_in.forward(tape, sample);
         tape.observe("conv_in", hidden);
         let mut skips = vec![hidden];
@@ -83,11 +83,10 @@ impl UNet {
     }
 
     /// SiLU of the timestep embedding, which is all that the blocks read of it.
-    fn time_embedding(&self, tape: &mut Tape, timestep: Value) -> Value {
-        let frozen = Adapters::none();
-        let hidden = self.time_linear_1.forward(tape, timestep, &frozen);
+    fn time_embedding(&self, tape: &mut Tape, timestep: Value, adapters: &Adapters) -> Value {
+        let hidden = self.time_linear_1.forward(tape, timestep, adapters);
         let hidden = ops::silu(tape, hidden);
-        let embedding = self.time_linear_2.forward(tape, hidden, &frozen);
+        let embedding = self.time_linear_2.forward(tape, hidden, adapters);
         tape.observe("time_embedding", embedding);
         ops::silu(tape, embedding)
     }

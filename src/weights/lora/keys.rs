@@ -3,11 +3,13 @@
 use super::Part;
 
 /// Which of a module's tensors a key names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Down,
     Up,
     Alpha,
+    /// Of an adapter that is no plain LoRA: the tensor's name in LyCORIS.
+    Factor(&'static str),
 }
 
 /// A module as a file names it.
@@ -63,9 +65,32 @@ const ENDS: [(&str, Role); 13] = [
     ("_lora.up.weight", Role::Up),
 ];
 
-/// Takes a key apart; `None` where it is no tensor of a plain LoRA.
+/// Ends of keys of LoHa, LoKr, DoRA, and of convolutions in Tucker form.
+const FACTOR_ENDS: [(&str, &str); 17] = [
+    (".lora_mid.weight", "lora_mid"),
+    (".dora_scale", "dora_scale"),
+    (".lora_magnitude_vector", "dora_scale"),
+    (".lora_magnitude_vector.weight", "dora_scale"),
+    (".hada_w1_a", "hada_w1_a"),
+    (".hada_w1_b", "hada_w1_b"),
+    (".hada_w2_a", "hada_w2_a"),
+    (".hada_w2_b", "hada_w2_b"),
+    (".hada_t1", "hada_t1"),
+    (".hada_t2", "hada_t2"),
+    (".lokr_w1", "lokr_w1"),
+    (".lokr_w1_a", "lokr_w1_a"),
+    (".lokr_w1_b", "lokr_w1_b"),
+    (".lokr_w2", "lokr_w2"),
+    (".lokr_w2_a", "lokr_w2_a"),
+    (".lokr_w2_b", "lokr_w2_b"),
+    (".lokr_t2", "lokr_t2"),
+];
+
+/// Takes a key apart; `None` where it is no tensor of an adapter that is known here.
 pub(super) fn parse(key: &str) -> Option<(ModuleName, Role)> {
-    let (module, role) = ENDS.iter().find_map(|(end, role)| Some((key.strip_suffix(end)?, *role)))?;
+    let plain = ENDS.iter().find_map(|(end, role)| Some((key.strip_suffix(end)?, *role)));
+    let factor = || FACTOR_ENDS.iter().find_map(|(end, name)| Some((key.strip_suffix(end)?, Role::Factor(name))));
+    let (module, role) = plain.or_else(factor)?;
     if module.starts_with(UNET_FLAT) || module.starts_with(TEXT_FLAT) {
         return Some((ModuleName::Flat(module.to_owned()), role));
     }
@@ -158,7 +183,8 @@ mod tests {
     fn kohya_keys_and_foreign_keys() {
         let flat = ModuleName::Flat("lora_te_x".to_owned());
         assert_eq!(parse("lora_te_x.alpha"), Some((flat, Role::Alpha)));
-        assert_eq!(parse("lora_unet_x.hada_w1_a"), None);
+        let loha = ModuleName::Flat("lora_unet_x".to_owned());
+        assert_eq!(parse("lora_unet_x.hada_w1_a"), Some((loha, Role::Factor("hada_w1_a"))));
         assert_eq!(parse("conv_in.weight"), None);
     }
 }

@@ -4,14 +4,16 @@
 //! attention-processor layouts.
 
 mod adapter_config;
+mod delta;
 mod keys;
 mod metadata;
 mod read;
 mod refuse;
 mod write;
 
+pub use delta::{Delta, WeightRef};
 pub use metadata::{BucketCount, DatasetDir, LoraMetadata};
-pub use read::{LoraFileContents, read};
+pub use read::{LoraFileContents, read, read_any};
 pub use write::{SavePrecision, write_diffusers, write_kohya};
 
 /// The network a module belongs to.

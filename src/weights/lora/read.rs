@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use super::adapter_config::AdapterConfig;
 use super::keys::{self, ModuleName, Role};
-use super::refuse::other_families_and_adapters;
-use super::{LoraModule, ModuleRef};
+use super::refuse::{not_plain, other_families};
+use super::{Delta, LoraModule, ModuleRef, Part, WeightRef};
 use crate::weights::half_convert::first_non_finite;
 use crate::weights::safetensors_file::{SafetensorsFile, Tensor};
 
@@ -17,6 +17,8 @@ use crate::weights::safetensors_file::{SafetensorsFile, Tensor};
 pub struct LoraFileContents {
     /// In the order of the known modules.
     pub modules: Vec<LoraModule>,
+    /// What is no plain LoRA on a linear layer: LoHa, LoKr, DoRA, and LoRA on convolutions.
+    pub deltas: Vec<Delta>,
     /// The header's metadata, such as `ss_network_dim`.
     pub metadata: BTreeMap<String, String>,
     /// What is odd but usable, one sentence each.
@@ -32,24 +34,37 @@ pub struct LoraFileContents {
 /// module; halves of pairs; shapes that do not fit; NaN or infinity. Each names the file and the tensor.
 pub fn read(path: &Path, known_modules: &[ModuleRef]) -> Result<LoraFileContents> {
     let file = SafetensorsFile::open(path)?;
-    read_file(&file, known_modules).with_context(|| format!("cannot use the LoRA {}", path.display()))
+    not_plain(file.tensors().map(|tensor| tensor.name))
+        .and_then(|()| read_file(&file, known_modules, &[]))
+        .with_context(|| format!("cannot use the LoRA {}", path.display()))
 }
 
-fn read_file(file: &SafetensorsFile, known_modules: &[ModuleRef]) -> Result<LoraFileContents> {
-    other_families_and_adapters(file.tensors().map(|tensor| tensor.name))?;
-    let mut found = sort_by_module(file, known_modules)?;
+/// As [`read`], with adapters that are no plain LoRA too, on any of `weights`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_any(path: &Path, known_modules: &[ModuleRef], weights: &[WeightRef]) -> Result<LoraFileContents> {
+    let file = SafetensorsFile::open(path)?;
+    read_file(&file, known_modules, weights).with_context(|| format!("cannot use the LoRA {}", path.display()))
+}
+
+fn read_file(file: &SafetensorsFile, known_modules: &[ModuleRef], weights: &[WeightRef]) -> Result<LoraFileContents> {
+    other_families(file.tensors().map(|tensor| tensor.name))?;
+    let Sorted { mut plain, others } = sort_by_module(file, known_modules, weights)?;
     let config = AdapterConfig::of(file)?;
     let mut without_alpha = 0;
     let mut modules = Vec::new();
     for (index, module) in known_modules.iter().enumerate() {
-        if let Some(tensors) = found.remove(&index) {
+        if let Some(tensors) = plain.remove(&index) {
             let (lora, has_alpha) = tensors.into_lora(module, config.as_ref())?;
             without_alpha += usize::from(!has_alpha);
             modules.push(lora);
         }
     }
-    let warnings = (without_alpha > 0).then(|| alpha_warning(file.path(), without_alpha));
-    Ok(LoraFileContents { modules, metadata: file.metadata().clone(), warnings: warnings.into_iter().collect() })
+    let deltas =
+        others.into_iter().map(|(index, tensors)| Delta::new(&weights[index], &tensors)).collect::<Result<_>>()?;
+    let warnings = (without_alpha > 0).then(|| alpha_warning(file.path(), without_alpha)).into_iter().collect();
+    Ok(LoraFileContents { modules, deltas, metadata: file.metadata().clone(), warnings })
 }
 
 fn alpha_warning(path: &Path, count: usize) -> String {
@@ -57,6 +72,17 @@ fn alpha_warning(path: &Path, count: usize) -> String {
 }
 
 /// The tensors of one module.
+type Tensors<'a> = BTreeMap<Role, Tensor<'a>>;
+
+/// Tensors by the index of their module.
+struct Sorted<'a> {
+    /// Plain LoRA, by known module.
+    plain: HashMap<usize, ModuleTensors<'a>>,
+    /// Everything else, by weight.
+    others: BTreeMap<usize, Tensors<'a>>,
+}
+
+/// The tensors of a plain LoRA's module.
 #[derive(Default)]
 struct ModuleTensors<'a> {
     down: Option<Tensor<'a>>,
@@ -64,42 +90,58 @@ struct ModuleTensors<'a> {
     alpha: Option<Tensor<'a>>,
 }
 
-/// Groups tensors by the index of their known module.
+/// Groups tensors by their module.
 fn sort_by_module<'a>(
     file: &'a SafetensorsFile,
     known_modules: &[ModuleRef],
-) -> Result<HashMap<usize, ModuleTensors<'a>>> {
-    let index = index_by_name(known_modules);
-    let mut found: HashMap<usize, ModuleTensors> = HashMap::new();
+    weights: &[WeightRef],
+) -> Result<Sorted<'a>> {
+    let (modules, mut unmatched) = by_name(file)?;
+    let known = index_by_name(known_modules.iter().map(|module| (module.part, &module.path)));
+    let known_weights = index_by_name(weights.iter().map(|weight| (weight.part, &weight.path)));
+    let mut sorted = Sorted { plain: HashMap::new(), others: BTreeMap::new() };
+    for (name, tensors) in modules {
+        let is_plain = !tensors.keys().any(|role| matches!(role, Role::Factor(_)));
+        let tensor = |role| tensors.get(&role).copied();
+        match (known.get(&name).filter(|_| is_plain), known_weights.get(&name)) {
+            (Some(&module), _) => {
+                let [down, up, alpha] = [Role::Down, Role::Up, Role::Alpha].map(tensor);
+                sorted.plain.insert(module, ModuleTensors { down, up, alpha });
+            }
+            (None, Some(&weight)) => {
+                sorted.others.insert(weight, tensors);
+            }
+            (None, None) => unmatched.extend(tensors.values().map(|tensor| tensor.name)),
+        }
+    }
+    refuse_unmatched(&unmatched, sorted.plain.is_empty() && sorted.others.is_empty())?;
+    Ok(sorted)
+}
+
+/// Groups tensors by the name of their module; and the names of those that belong to none.
+fn by_name(file: &SafetensorsFile) -> Result<(BTreeMap<ModuleName, Tensors<'_>>, Vec<&str>)> {
+    let mut modules: BTreeMap<ModuleName, Tensors> = BTreeMap::new();
     let mut unmatched = Vec::new();
     for tensor in file.tensors() {
-        let place = keys::parse(tensor.name).and_then(|(module, role)| Some((*index.get(&module)?, role)));
-        let Some((module, role)) = place else {
+        let Some((module, role)) = keys::parse(tensor.name) else {
             unmatched.push(tensor.name);
             continue;
         };
-        let tensors = found.entry(module).or_default();
-        let slot = match role {
-            Role::Down => &mut tensors.down,
-            Role::Up => &mut tensors.up,
-            Role::Alpha => &mut tensors.alpha,
-        };
-        if let Some(first) = slot.replace(tensor) {
+        if let Some(first) = modules.entry(module).or_default().insert(role, tensor) {
             bail!("{} and {} stand for the same tensor", first.name, tensor.name);
         }
     }
-    refuse_unmatched(&unmatched, found.is_empty())?;
-    Ok(found)
+    Ok((modules, unmatched))
 }
 
 /// Every module under its kohya name and under its diffusers path.
-fn index_by_name(known_modules: &[ModuleRef]) -> HashMap<ModuleName, usize> {
-    let names = |(index, module): (usize, &ModuleRef)| {
-        let flat = ModuleName::Flat(keys::kohya_name(module.part, &module.path));
-        let dotted = ModuleName::Dotted(module.part, module.path.clone());
+fn index_by_name<'p>(modules: impl Iterator<Item = (Part, &'p String)>) -> HashMap<ModuleName, usize> {
+    let names = |(index, (part, path)): (usize, (Part, &String))| {
+        let flat = ModuleName::Flat(keys::kohya_name(part, path));
+        let dotted = ModuleName::Dotted(part, path.clone());
         [(flat, index), (dotted, index)]
     };
-    known_modules.iter().enumerate().flat_map(names).collect()
+    modules.enumerate().flat_map(names).collect()
 }
 
 fn refuse_unmatched(unmatched: &[&str], nothing_matched: bool) -> Result<()> {
@@ -170,14 +212,14 @@ fn require_shape(tensor: &Tensor, expected: [usize; 2]) -> Result<()> {
     )
 }
 
-fn scalar(tensor: &Tensor) -> Result<f32> {
+pub(super) fn scalar(tensor: &Tensor) -> Result<f32> {
     match finite_values(tensor)?[..] {
         [value] => Ok(value),
         _ => bail!("{} has shape {:?}, expected one number", tensor.name, tensor.shape),
     }
 }
 
-fn finite_values(tensor: &Tensor) -> Result<Vec<f32>> {
+pub(super) fn finite_values(tensor: &Tensor) -> Result<Vec<f32>> {
     if let Some(index) = first_non_finite(tensor) {
         bail!("{} holds NaN or infinity at element {index}: the file is broken", tensor.name);
     }

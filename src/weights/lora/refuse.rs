@@ -22,29 +22,43 @@ const OTHER_FAMILIES: [(&str, &str); 12] = [
     ("single_transformer_blocks.", NEWER),
 ];
 
-/// Parts of keys of adapters that are no plain LoRA.
-const OTHER_ADAPTERS: [(&str, &str); 7] = [
+/// Parts of keys of adapters that can be drawn with, though they are no plain LoRA.
+const NOT_PLAIN: [(&str, &str); 5] = [
     (".hada_w", "LoHa"),
     (".lokr_w", "LoKr"),
     (".dora_scale", "DoRA"),
     ("lora_magnitude_vector", "DoRA"),
     (".lora_mid.", "LoCon with Tucker decomposition"),
-    (".oft_", "OFT"),
-    (".diff", "full difference weights"),
 ];
+
+/// Parts of keys of adapters that cannot be used at all.
+const UNKNOWN: [(&str, &str); 2] = [(".oft_", "OFT"), (".diff", "full difference weights")];
 
 /// # Errors
 /// The base model's family, or the kind of adapter, with the key that shows it.
-pub(super) fn other_families_and_adapters<'a>(keys: impl Iterator<Item = &'a str>) -> Result<()> {
+pub(super) fn other_families<'a>(keys: impl Iterator<Item = &'a str>) -> Result<()> {
     for key in keys {
-        let find =
-            |table: &[(&str, &'static str)]| table.iter().find(|(mark, _)| key.contains(mark)).map(|(_, kind)| *kind);
-        if let Some(family) = find(&OTHER_FAMILIES) {
+        if let Some(family) = find(&OTHER_FAMILIES, key) {
             bail!("it is a LoRA for {family}, not for Stable Diffusion 1.x ({key})");
         }
-        if let Some(adapter) = find(&OTHER_ADAPTERS) {
-            bail!("it holds {adapter} ({key}); only plain LoRA can be loaded");
+        if let Some(adapter) = find(&UNKNOWN, key) {
+            bail!("it holds {adapter} ({key}), which cannot be used");
         }
     }
     Ok(())
+}
+
+/// # Errors
+/// The kind of adapter, with the key that shows it.
+pub(super) fn not_plain<'a>(keys: impl Iterator<Item = &'a str>) -> Result<()> {
+    for key in keys {
+        if let Some(adapter) = find(&NOT_PLAIN, key) {
+            bail!("it holds {adapter} ({key}); only plain LoRA can be trained on from");
+        }
+    }
+    Ok(())
+}
+
+fn find(table: &[(&str, &'static str)], key: &str) -> Option<&'static str> {
+    table.iter().find(|(mark, _)| key.contains(mark)).map(|(_, kind)| *kind)
 }
