@@ -1,9 +1,11 @@
 //! The axes of a grid: `strength=0,0.8 prompt=@prompts.txt seed=1,2 lora=a,b`. The first goes along the columns, the
 //! others, in all combinations, along the rows.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::data::text_encoding::read_text;
 
 use super::prompt::lora_tags::LoraTag;
 
@@ -55,7 +57,7 @@ impl Axis {
 }
 
 fn lines(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).with_context(|| format!("--grid: cannot read {}", path.display()))?;
+    let text = read_text(path).context("--grid")?.text;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }

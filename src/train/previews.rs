@@ -22,7 +22,7 @@ use crate::{
         grid::labelled_grid,
         loras::LoraSet,
         png,
-        prompt::lora_tags::take_lora_tags,
+        prompt::{editing::prompt_editing, lora_tags::take_lora_tags},
         prompt_file::{PromptLine, parse_prompts, read_prompt_file},
         text::{Guide, encode_prompts, guide_tokens},
     },
@@ -54,11 +54,8 @@ impl PreviewSet {
     ///
     /// # Errors
     /// A prompt file that cannot be read; a prompt or a size that cannot be drawn.
-    pub fn new(config: &TrainConfig, tokenizer: &ClipTokenizer) -> Result<Option<Self>> {
-        let prompts = match &config.previews.prompts {
-            PreviewPrompts::Lines(lines) => parse_prompts(&lines.join("\n"), "sample_prompts")?,
-            PreviewPrompts::File(path) => read_prompt_file(path).context("sample_prompts")?.0,
-        };
+    pub fn new(config: &TrainConfig, tokenizer: &ClipTokenizer, say: &mut dyn FnMut(&str)) -> Result<Option<Self>> {
+        let prompts = prompts(config, say)?;
         if prompts.is_empty() {
             return Ok(None);
         }
@@ -106,6 +103,26 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
         }
         known
     })
+}
+
+/// The prompt lines; says what is odd about them.
+fn prompts(config: &TrainConfig, say: &mut dyn FnMut(&str)) -> Result<Vec<PromptLine>> {
+    let prompts = match &config.previews.prompts {
+        PreviewPrompts::Lines(lines) => parse_prompts(&lines.join("\n"), "sample_prompts")?,
+        PreviewPrompts::File(path) => {
+            let (prompts, encoding) = read_prompt_file(path).context("sample_prompts")?;
+            if let Some(encoding) = encoding {
+                say(&format!("note: sample_prompts: {} is read as {encoding}", path.display()));
+            }
+            prompts
+        }
+    };
+    if let Some(part) = prompts.iter().find_map(|line| prompt_editing(&line.prompt)) {
+        say(&format!(
+            "warning: sample_prompts: {part:?} is drawn as plain text: prompts that change by step are not built"
+        ));
+    }
+    Ok(prompts)
 }
 
 /// What a prompt line asks for; the rest is the configuration's.
@@ -157,6 +174,8 @@ pub(super) struct Drawn {
     pub png: Vec<u8>,
     /// Width and height.
     pub size: (u32, u32),
+    /// What the user should know of the labels.
+    pub note: Option<String>,
 }
 
 /// Draws previews of a LoRA in training.
@@ -194,12 +213,12 @@ impl Previews {
             strength => format!("strength {strength}"),
         });
         let prompts: Vec<String> = self.set.drawings.iter().map(|drawing| drawing.prompt.trim().to_owned()).collect();
-        let (grid, _) = labelled_grid(&rows, &columns, &prompts, "");
+        let (grid, note) = labelled_grid(&rows, &columns, &prompts, "");
         let png = png::encode(&grid, &prompts.join("\n"))?;
         let path = self.folder.join(format!("{}-{moment}.png", self.name));
         create_folder(&self.folder)?;
         write_atomically(&path, |out| out.write_all(&png))?;
-        Ok(Drawn { path, png, size: grid.dimensions() })
+        Ok(Drawn { path, png, size: grid.dimensions(), note })
     }
 
     /// The pictures, prompt by prompt.

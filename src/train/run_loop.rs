@@ -169,7 +169,11 @@ impl<'a> Run<'a> {
     /// Draws the previews, if there are any, into a file named after `moment`.
     fn preview(&mut self, step: u32, moment: &str) -> Result<()> {
         let Some(previews) = &mut self.previews else { return Ok(()) };
-        let Drawn { path, png, size } = previews.draw(self.gpu, self.lora, self.config, moment)?;
+        self.progress.line("drawing previews");
+        let Drawn { path, png, size, note } = previews.draw(self.gpu, self.lora, self.config, moment)?;
+        if let Some(note) = note.filter(|_| self.drawn.is_empty()) {
+            self.progress.line(&format!("note: {note}"));
+        }
         self.metrics.picture("samples", &png, size, step)?;
         self.progress.line(&format!("previews after {step} steps: {}", path.display()));
         self.drawn.push((step, path));

@@ -81,7 +81,7 @@ pub fn run(
     let initial = config.network_weights.as_deref().map(|path| read_initial(path, &built.modules, &text_modules, say));
     let initial = initial.transpose()?;
     let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
-    let previews = PreviewSet::new(config, &tokenizer)?;
+    let previews = PreviewSet::new(config, &tokenizer, say)?;
     let decoder = previews.is_some().then(|| BuiltDecoder::new(&checkpoint.vae)).transpose()?;
     let wanted = previews.as_ref().zip(decoder.as_ref());
     let Fitted { config, lora, plans, memory } = Fitted::new(gpu, config, &unet, &built, tokens, wanted, say)?;

@@ -49,14 +49,15 @@ impl Report<'_> {
     fn page(&self) -> Result<String> {
         let held_out = !self.history.validation.is_empty();
         let (held_name, held_name_zh) = match held_out {
-            true => ("held out", "留出的图片"),
-            false => ("probe: pictures and noise fixed at the start", "探针：开始时固定的图片和噪声"),
+            true => ("the pictures held out", "留出的图片"),
+            false => ("pictures and noise fixed at the start", "开始时固定的图片和噪声"),
         };
         let fields = [
             ("name", escaped(self.name)),
             ("outcome", escaped(&self.outcome)),
             ("prompt", escaped(&self.prompt)),
             ("previews", self.previews()?),
+            ("held_loss", self.held_loss()),
             ("loss", self.loss()),
             ("held_name", held_name.to_owned()),
             ("held_name_zh", held_name_zh.to_owned()),
@@ -85,17 +86,18 @@ impl Report<'_> {
         Ok(format!("<h2>Previews <small lang=\"zh\">样图</small></h2>\n{figures}"))
     }
 
-    fn loss(&self) -> String {
-        let History { steps, probe, validation } = self.history;
-        let trained = steps.iter().map(|(record, average)| (f64::from(record.step), *average)).collect();
-        let each = steps.iter().map(|(record, _)| (f64::from(record.step), record.loss)).collect();
+    fn held_loss(&self) -> String {
+        let History { probe, validation, .. } = self.history;
         let held = if validation.is_empty() { probe } else { validation };
-        let held = held.iter().map(|&(step, loss)| (f64::from(step), loss)).collect();
-        svg(&[
-            Series { class: "fine", points: each, dots: false },
-            Series { class: "main", points: trained, dots: false },
-            Series { class: "other", points: held, dots: true },
-        ])
+        let points = held.iter().map(|&(step, loss)| (f64::from(step), loss)).collect();
+        svg(&[Series { class: "other", points, dots: true }])
+    }
+
+    fn loss(&self) -> String {
+        let steps = &self.history.steps;
+        let each = steps.iter().map(|(record, _)| (f64::from(record.step), record.loss)).collect();
+        let mean = steps.iter().map(|(record, average)| (f64::from(record.step), *average)).collect();
+        svg(&[Series { class: "fine", points: each, dots: false }, Series { class: "main", points: mean, dots: false }])
     }
 
     fn rate(&self) -> String {
@@ -178,7 +180,7 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part}");
         }
-        assert_eq!(page.matches("<svg").count(), 2);
+        assert_eq!(page.matches("<svg").count(), 3);
         assert!(!page.contains("<script") && !page.contains("http"), "the page is self-contained");
     }
 }
