@@ -12,7 +12,10 @@ use clap::Args;
 
 use crate::{
     gpu::{Gpu, GpuOptions},
-    sample::case::SamplingCase,
+    sample::{
+        case::SamplingCase,
+        loras::{KnownModules, LoraSet},
+    },
     tape::Checkpointing,
     train::case::{CaseOptions, GroupError, TrainingCase, compare, run},
     weights::{Checkpoint, OwnedTensor, SafetensorsFile, write_safetensors},
@@ -80,9 +83,10 @@ impl Case {
     fn open(args: &CheckArgs) -> Result<Self> {
         let file = SafetensorsFile::open(&args.case)?;
         if SamplingCase::is_one(&file) {
+            ensure!(!args.gradient_checkpointing, "--gradient-checkpointing is for training cases");
             return Ok(Self::Sampling(SamplingCase::read(&file)?));
         }
-        ensure!(args.lora.is_none(), "--lora is for sampling cases; {} is none", args.case.display());
+        ensure!(args.lora.is_none(), "--lora is for sampling cases; {} is a training case", args.case.display());
         Ok(Self::Training(TrainingCase::open(&args.case)?))
     }
 
@@ -96,9 +100,14 @@ impl Case {
                     eprintln!("step {:>3}  loss {loss:.8}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
                 })
             }
-            Self::Sampling(case) => case.run(gpu, checkpoint, args.lora.as_deref(), |step| {
-                eprintln!("step {:>3}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
-            }),
+            Self::Sampling(case) => {
+                let lora = |path: &PathBuf| LoraSet::of_file(path, &KnownModules::of(checkpoint)?);
+                let loras = args.lora.as_ref().map(lora).transpose()?.unwrap_or_default();
+                loras.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+                case.run(gpu, checkpoint, &loras, |step| {
+                    eprintln!("step {:>3}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
+                })
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ use super::{
     Outcome,
     device::{self, Kernels},
 };
-use output::{folder_of, numbered, save, save_animation};
+use output::{folder_for, numbered, save, save_animation};
 use wish::Wish;
 
 /// Draw pictures with a checkpoint and LoRAs
@@ -80,13 +80,13 @@ pub struct SampleArgs {
     /// A picture to start from
     #[arg(long, value_name = "FILE")]
     init_image: Option<PathBuf>,
-    /// How much of --init-image is drawn anew, 0 to 1
+    /// How much of --init-image is drawn anew, up to 1
     #[arg(long, default_value_t = 0.75, requires = "init_image")]
     strength: f64,
     /// Draw a second time at this factor of the size, from the first picture
     #[arg(long, value_name = "FACTOR")]
     hires_scale: Option<f64>,
-    /// How much the second time draws anew, 0 to 1
+    /// How much the second time draws anew, up to 1
     #[arg(long, default_value_t = 0.7, requires = "hires_scale")]
     hires_strength: f64,
     /// One picture of many: strength=0,0.6,0.8,1 prompt=@FILE seed=1,2 lora=a,b; the first along the columns
@@ -101,7 +101,7 @@ pub struct SampleArgs {
     /// Frames of an animation in a second
     #[arg(long, default_value_t = 8, requires = "animate", value_parser = clap::value_parser!(u16).range(1..=50))]
     fps: u16,
-    /// The picture; several are numbered. An animation is a .gif, a .png that moves, or a folder of numbered pictures
+    /// The picture, a .png; several are numbered. An animation is a .gif, a .png that moves, or a folder of numbered pictures
     #[arg(short, long, value_name = "FILE", default_value = "out.png")]
     out: PathBuf,
     /// Kernels to use instead of the device's best ones
@@ -143,14 +143,17 @@ pub fn sample(args: &SampleArgs, out: &mut dyn Write) -> Result<Outcome> {
     let loras = LoraSet::read(tags, args.lora_dir.as_deref(), &KnownModules::of(&checkpoint)?)?;
     loras.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let steps = drawings.iter().map(Drawing::steps).sum::<Result<usize>>()?;
-    check_writable(&folder_of(&args.out)).context("--out")?;
+    check_writable(&folder_for(&args.out, args.animate.is_some())?).context("--out")?;
     let variant = args.kernels.map(Into::into);
     let gpu = device::open(&GpuOptions { device: args.device.clone(), variant, ..Default::default() }, say)?;
     let mut counter = Counter::new("steps", steps);
     // The whole checkpoint is read for its hash: meanwhile the device draws.
     let drawn = thread::scope(|scope| {
         scope.spawn(|| checkpoint.hashes());
-        draw(&gpu, &checkpoint, &drawings, &loras, &mut || counter.add(1))
+        draw(&gpu, &checkpoint, &drawings, &loras, &mut || {
+            counter.add(1);
+            Ok(())
+        })
     })?;
     counter.finish();
     let texts = drawings.iter().zip(&drawn).map(|(drawing, drawn)| wish.infotext(drawing, drawn, &loras));
@@ -177,9 +180,9 @@ fn cells(axes: &[String]) -> Result<Cells> {
 
 /// Names the first prompt with words of the WebUIs that are drawn as plain text here.
 fn warn_about_editing(drawings: &[Drawing], say: &mut dyn FnMut(&str)) {
-    let edited =
-        drawings.iter().find_map(|drawing| prompt_editing(&drawing.prompt).map(|part| (part, &drawing.prompt)));
-    if let Some((part, prompt)) = edited {
+    let toward = drawings.iter().filter_map(|drawing| drawing.toward.as_ref()).map(|toward| &toward.prompt);
+    let prompts = drawings.iter().flat_map(|drawing| [&drawing.prompt, &drawing.negative_prompt]).chain(toward);
+    if let Some((part, prompt)) = prompts.into_iter().find_map(|prompt| Some((prompt_editing(prompt)?, prompt))) {
         say(&format!(
             "warning: {part:?} in {prompt:?} is drawn as plain text: prompts that change by step are not built"
         ));

@@ -1,11 +1,10 @@
 //! Recorded sampling cases: DDIM with classifier-free guidance from given noise, step by step.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::Dtype;
 
 use crate::{
+    data::tokenizer::CONTEXT_LENGTH,
     diffusion::{
         NoiseSchedule, Prediction,
         samplers::{self, Callbacks, ModelCall, Plan, Sampler, StepReport},
@@ -22,7 +21,7 @@ use crate::{
 use super::{
     denoiser::{Denoiser, DenoiserShape},
     draw::uploaded_unet,
-    loras::{KnownModules, LoraSet},
+    loras::LoraSet,
 };
 
 /// What a case gives; everything else in its file is what PyTorch made of it.
@@ -71,9 +70,15 @@ impl SamplingCase {
             ensure!(tensor.dtype == StorageType::Other(Dtype::I64), "`{name}` is stored as {}, not I64", tensor.dtype);
             Ok(bytemuck::pod_collect_to_vec(tensor.bytes))
         };
-        let ids = |name: &str| Ok::<_, anyhow::Error>(integers(name)?.into_iter().map(|id| id as u32).collect());
+        let ids = |name: &str| -> Result<Vec<u32>> {
+            let ids: Vec<u32> = integers(name)?.into_iter().map(u32::try_from).collect::<Result<_, _>>()?;
+            ensure!(ids.len() == CONTEXT_LENGTH, "`{name}` holds {} tokens, not {CONTEXT_LENGTH}", ids.len());
+            Ok(ids)
+        };
+        let (steps, timesteps) = (number("steps")? as usize, integers("timesteps")?);
+        ensure!(steps == timesteps.len(), "{steps} steps, but {} timesteps", timesteps.len());
         Ok(Self {
-            steps: number("steps")? as usize,
+            steps,
             cfg_scale: number("cfg")?,
             lora_scale: number("lora_scale")?,
             init: init.to_f32()?,
@@ -81,11 +86,11 @@ impl SamplingCase {
             width,
             ids_cond: ids("ids_cond")?,
             ids_uncond: ids("ids_uncond")?,
-            timesteps: integers("timesteps")?,
+            timesteps,
         })
     }
 
-    /// Draws the case on `checkpoint`, with `lora` at the case's strength, and returns what the format names.
+    /// Draws the case on `checkpoint`, with `loras` at the case's strength, and returns what the format names.
     /// `progress` hears of each step.
     ///
     /// # Errors
@@ -94,14 +99,12 @@ impl SamplingCase {
         &self,
         gpu: &Gpu,
         checkpoint: &Checkpoint,
-        lora: Option<&Path>,
+        loras: &LoraSet,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<OwnedTensor>> {
-        let known = KnownModules::of(checkpoint)?;
-        let loras = lora.map_or_else(|| Ok(LoraSet::default()), |path| LoraSet::of_file(path, &known))?;
         let mut recorded = Vec::new();
-        let [cond, uncond] = self.encode(gpu, checkpoint, &loras, &mut recorded)?;
-        let latents = self.denoise(gpu, checkpoint, &loras, [&cond, &uncond], &mut recorded, &mut progress)?;
+        let [cond, uncond] = self.encode(gpu, checkpoint, loras, &mut recorded)?;
+        let latents = self.denoise(gpu, checkpoint, loras, [&cond, &uncond], &mut recorded, &mut progress)?;
         self.decode(gpu, checkpoint, &latents, &mut recorded)?;
         Ok(recorded)
     }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 
 use crate::{
@@ -82,7 +82,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Redraw<T> {
     pub from: T,
-    /// Share of the steps, 0 to 1: 0 changes nothing, 1 leaves nothing.
+    /// Share of the steps that is drawn anew, up to 1, which leaves nothing; at least one step.
     pub strength: f64,
 }
 
@@ -130,7 +130,8 @@ impl Settings {
     }
 }
 
-/// Draws with `loras`, which hold every LoRA that the drawings name. `on_step` hears of every step of every picture.
+/// Draws with `loras`, which hold every LoRA that the drawings name. `on_step` hears of every step of every picture, and may
+/// end it all.
 ///
 /// # Errors
 /// A picture that is none; a sampler that cannot run so many steps; missing tensors; a failure of the device.
@@ -139,7 +140,7 @@ pub fn draw(
     checkpoint: &Checkpoint,
     drawings: &[Drawing],
     loras: &LoraSet,
-    on_step: &mut dyn FnMut(),
+    on_step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Vec<Drawn>> {
     let guides = encode_prompts(gpu, checkpoint, loras, drawings)?;
     let starts = encode_starts(gpu, checkpoint, drawings)?;
@@ -184,7 +185,7 @@ fn denoise(
     drawings: &[Drawing],
     guides: &[Guide],
     starts: &[Option<Latents>],
-    on_step: &mut dyn FnMut(),
+    on_step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Vec<Latents>> {
     let lora = loras.stack(Part::Unet);
     lora.upload(gpu);
@@ -236,7 +237,7 @@ impl Easel<'_> {
         guide: &Guide,
         pass: &Pass,
         start: Option<Latents>,
-        on_step: &mut dyn FnMut(),
+        on_step: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Latents> {
         let &Pass { height, width, strength } = pass;
         let gpu = self.gpu;
@@ -269,14 +270,14 @@ pub(super) fn uploaded_unet(gpu: &Gpu, tensors: &PartTensors) -> Result<UNet> {
 /// `strength` is below 1.
 ///
 /// # Errors
-/// A number of steps that the sampler cannot run; a failure of the device.
+/// What `on_step` says; a number of steps that the sampler cannot run; a failure of the device.
 pub fn sample(
     gpu: &Gpu,
     denoiser: &Denoiser,
     drawing: &Drawing,
     strength: f64,
     start: Option<&Latents>,
-    on_step: &mut dyn FnMut(),
+    on_step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Latents> {
     let DenoiserShape { height, width, .. } = denoiser.shape;
     let Settings { cfg_scale, rng, .. } = drawing.settings;
@@ -286,10 +287,7 @@ pub fn sample(
     let mut callbacks = Callbacks {
         model: &mut |call: &ModelCall| anyhow::Ok(denoiser.predict(gpu, call.input, call.timestep)?.guided(cfg_scale)),
         noise: &mut |out: &mut [f32]| noise.next(out),
-        on_step: &mut |_| {
-            on_step();
-            Ok(())
-        },
+        on_step: &mut |_| on_step(),
     };
     let plan = drawing.settings.plan(strength)?;
     samplers::run(&plan, start.map(|start| &start.values[..]), &mut values, &mut callbacks)?;
@@ -325,14 +323,14 @@ impl Noise {
 fn decode(gpu: &Gpu, checkpoint: &Checkpoint, all: &[Latents]) -> Result<Vec<RgbImage>> {
     let mut decoder: Option<((usize, usize), LatentDecoder)> = None;
     let mut pictures = Vec::with_capacity(all.len());
-    for latents in all {
+    for (index, latents) in all.iter().enumerate() {
         let size = (latents.width, latents.height);
         if decoder.as_ref().is_none_or(|(known, _)| *known != size) {
             drop(decoder.take());
             decoder = Some((size, LatentDecoder::new(gpu, &checkpoint.vae, size.0, size.1)?));
         }
         let (_, decoder) = decoder.as_ref().expect("compiled above");
-        pictures.push(picture(gpu, decoder, latents)?);
+        pictures.push(picture(gpu, decoder, latents).with_context(|| format!("picture {}", index + 1))?);
     }
     Ok(pictures)
 }
@@ -350,7 +348,10 @@ pub fn picture(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<
 
 /// (H, W, 3) in [−1, 1] as 8-bit RGB.
 fn rgb(pixels: &[f32], width: usize, height: usize) -> Result<RgbImage> {
-    ensure!(pixels.iter().all(|value| value.is_finite()), "the picture has values that are not finite");
+    ensure!(
+        pixels.iter().all(|value| value.is_finite()),
+        "the VAE gives values that are not finite; lower the strengths of the LoRAs, or take another checkpoint or VAE"
+    );
     let bytes = pixels.iter().map(|value| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8).collect();
     Ok(RgbImage::from_raw(width as u32, height as u32, bytes).expect("three bytes for each pixel"))
 }

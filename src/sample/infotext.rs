@@ -27,7 +27,7 @@ pub struct Infotext {
     pub sampler: String,
     /// The noise schedule's name, such as `Automatic`.
     pub schedule: String,
-    pub cfg_scale: f64,
+    pub cfg_scale: f32,
     pub seed: u64,
     pub width: u32,
     pub height: u32,

@@ -105,7 +105,7 @@ impl LoraSet {
         let contents = lora::read_any(path, &known.modules, &known.weights)?;
         let hash = match contents.metadata.get("sshs_model_hash") {
             Some(hash) => hash.clone(),
-            None => sha256_hex(&fs::read(path).with_context(|| format!("cannot read {}", path.display()))?),
+            None => hash_of_data(path)?,
         };
         self.names.push(name.to_owned());
         self.hashes.push(hash.chars().take(HASH_DIGITS).collect());
@@ -167,6 +167,13 @@ impl LoraSet {
         let named = all.filter(|(name, _)| tags.iter().any(|tag| tag.name == **name));
         named.map(|(name, hash)| (name.clone(), hash.clone())).collect()
     }
+}
+
+/// The hash that WebUIs know a LoRA by where its header has none: of everything behind the header.
+fn hash_of_data(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let header = bytes.first_chunk().map_or(0, |length| 8 + u64::from_le_bytes(*length) as usize);
+    Ok(sha256_hex(bytes.get(header..).unwrap_or_default()))
 }
 
 /// Every `.safetensors` file below `folder`, by its name without the ending.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::prompt::editing::prompt_editing;
 use crate::data::text_encoding::read_text;
 
 /// A picture to draw. What is `None` is the caller's default.
@@ -44,11 +45,21 @@ pub fn parse_prompts(text: &str, file: &str) -> Result<Vec<PromptLine>> {
         .enumerate()
         .map(|(index, line)| (index + 1, line.trim()))
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(number, line)| parse_line(line).with_context(|| format!("{file}, line {number}")))
+        .map(|(number, line)| parse_prompt(line).with_context(|| format!("{file}, line {number}")))
         .collect()
 }
 
-fn parse_line(line: &str) -> Result<PromptLine> {
+impl PromptLine {
+    /// The first part of its prompts that is drawn as plain text here, though A1111 changes it from step to step.
+    pub fn editing(&self) -> Option<&str> {
+        prompt_editing(&self.prompt).or_else(|| prompt_editing(self.negative.as_deref()?))
+    }
+}
+
+/// One such line, whatever it begins with.
+///
+/// Fails on an unknown option and on a bad number.
+pub fn parse_prompt(line: &str) -> Result<PromptLine> {
     ensure!(!line.starts_with("--"), "the line begins with an option: write the prompt before '{line}'");
     let mut fields = line.split(" --");
     let prompt = fields.next().unwrap_or_default().trim().to_owned();

@@ -60,11 +60,12 @@ impl Fitted {
         let fixed = config.gradient_checkpointing == GradientCheckpointing::Off;
         bail!(
             "vram_limit: {} cannot be met: these settings take {:.2} GB at least, {:.2} GB of them for the base model. \
-             Lower `resolution`, or use a base model in fp16{}",
+             Lower `resolution`, or use a base model in fp16{}{}",
             bytes_as_text(limit),
             least as f64 * 1e-9,
             built.bytes() as f64 * 1e-9,
-            if fixed { ", or leave `gradient_checkpointing` at auto" } else { "" }
+            if fixed { ", or leave `gradient_checkpointing` at auto" } else { "" },
+            if previews.is_some() { ", or leave out `sample_prompts`, whose pictures need memory too" } else { "" },
         )
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 
 use crate::{
-    config::{PreviewPrompts, TrainConfig},
+    config::{self, PreviewPrompts, TrainConfig},
     data::tokenizer::ClipTokenizer,
     diffusion::{Rng, Sampler},
     gpu::{Buffer, Gpu, GpuError},
@@ -22,8 +22,8 @@ use crate::{
         grid::labelled_grid,
         loras::LoraSet,
         png,
-        prompt::{editing::prompt_editing, lora_tags::take_lora_tags},
-        prompt_file::{PromptLine, parse_prompts, read_prompt_file},
+        prompt::lora_tags::take_lora_tags,
+        prompt_file::{PromptLine, parse_prompt, read_prompt_file},
         text::{Guide, encode_prompts, guide_tokens},
     },
     tape::{Plan, Program},
@@ -34,6 +34,7 @@ use super::{
     lora::Lora,
     output::{create_folder, save_precision},
     setup::prediction,
+    stop::StopRequest,
 };
 
 /// Strengths of the LoRA, in the order of a grid's columns.
@@ -59,7 +60,13 @@ impl PreviewSet {
         if prompts.is_empty() {
             return Ok(None);
         }
-        let drawings = prompts.into_iter().zip(config.seed..).map(|(line, seed)| drawing(config, line, seed));
+        let config::Previews { every_n_epochs, every_n_steps, at_first, .. } = config.previews;
+        if every_n_epochs == 0 && every_n_steps == 0 && !at_first {
+            say("warning: sample_prompts: nothing is drawn, as sample_every_n_epochs and sample_every_n_steps are 0");
+            return Ok(None);
+        }
+        let seeds = (0..).map(|index| config.seed.wrapping_add(index));
+        let drawings = prompts.into_iter().zip(seeds).map(|(line, seed)| drawing(config, line, seed));
         let drawings: Vec<Drawing> = drawings.collect::<Result<_>>()?;
         let shape = |drawing: &Drawing| {
             let Drawing { height, width, settings, .. } = drawing;
@@ -108,7 +115,10 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
 /// The prompt lines; says what is odd about them.
 fn prompts(config: &TrainConfig, say: &mut dyn FnMut(&str)) -> Result<Vec<PromptLine>> {
     let prompts = match &config.previews.prompts {
-        PreviewPrompts::Lines(lines) => parse_prompts(&lines.join("\n"), "sample_prompts")?,
+        PreviewPrompts::Lines(lines) => {
+            let lines = lines.iter().map(|line| parse_prompt(line).context("sample_prompts"));
+            lines.collect::<Result<_>>()?
+        }
         PreviewPrompts::File(path) => {
             let (prompts, encoding) = read_prompt_file(path).context("sample_prompts")?;
             if let Some(encoding) = encoding {
@@ -117,7 +127,7 @@ fn prompts(config: &TrainConfig, say: &mut dyn FnMut(&str)) -> Result<Vec<Prompt
             prompts
         }
     };
-    if let Some(part) = prompts.iter().find_map(|line| prompt_editing(&line.prompt)) {
+    if let Some(part) = prompts.iter().find_map(PromptLine::editing) {
         say(&format!(
             "warning: sample_prompts: {part:?} is drawn as plain text: prompts that change by step are not built"
         ));
@@ -205,9 +215,16 @@ impl Previews {
     /// `samples/<output_name>-<moment>.png`.
     ///
     /// # Errors
-    /// Trouble with the disk; a failure of the device.
-    pub fn draw(&mut self, gpu: &Gpu, lora: &Lora, config: &TrainConfig, moment: &str) -> Result<Drawn> {
-        let rows = lora.as_saved(gpu, save_precision(config), || self.rows(gpu, lora))?;
+    /// Trouble with the disk; a failure of the device; a request to stop.
+    pub fn draw(
+        &mut self,
+        gpu: &Gpu,
+        lora: &Lora,
+        config: &TrainConfig,
+        moment: &str,
+        stop: &StopRequest,
+    ) -> Result<Drawn> {
+        let rows = lora.as_saved(gpu, save_precision(config), || self.rows(gpu, lora, stop))?;
         let columns = STRENGTHS.map(|strength| match strength {
             0.0 => "without".to_owned(),
             strength => format!("strength {strength}"),
@@ -222,13 +239,13 @@ impl Previews {
     }
 
     /// The pictures, prompt by prompt.
-    fn rows(&mut self, gpu: &Gpu, lora: &Lora) -> Result<Vec<Vec<RgbImage>>> {
+    fn rows(&mut self, gpu: &Gpu, lora: &Lora, stop: &StopRequest) -> Result<Vec<Vec<RgbImage>>> {
         if self.without.is_empty() {
-            self.without = self.pictures(gpu, lora, 0.0)?;
+            self.without = self.pictures(gpu, lora, 0.0, stop)?;
         }
         let mut rows: Vec<Vec<RgbImage>> = self.without.iter().map(|picture| vec![picture.clone()]).collect();
         for &strength in &STRENGTHS[1..] {
-            for (row, picture) in rows.iter_mut().zip(self.pictures(gpu, lora, strength)?) {
+            for (row, picture) in rows.iter_mut().zip(self.pictures(gpu, lora, strength, stop)?) {
                 row.push(picture);
             }
         }
@@ -236,13 +253,17 @@ impl Previews {
     }
 
     /// Every prompt at one strength.
-    fn pictures(&self, gpu: &Gpu, lora: &Lora, strength: f32) -> Result<Vec<RgbImage>> {
+    fn pictures(&self, gpu: &Gpu, lora: &Lora, strength: f32, stop: &StopRequest) -> Result<Vec<RgbImage>> {
         let scale = strength * lora.alpha / lora.rank as f32;
         gpu.upload(&self.set.scale.whole(), bytemuck::cast_slice(&[scale, 0.0, 0.0, 0.0]));
         let draw = |((drawing, shape), guide): ((&Drawing, &DenoiserShape), &Guide)| {
             let denoiser = self.denoisers.iter().find(|denoiser| denoiser.shape == *shape).expect("one for each shape");
             denoiser.set_context(gpu, &guide.prompt, &guide.negative);
-            let latents = sample(gpu, denoiser, drawing, 1.0, None, &mut || {})?;
+            let on_step = &mut || {
+                ensure!(!stop.is_requested(), "the run is to stop");
+                Ok(())
+            };
+            let latents = sample(gpu, denoiser, drawing, 1.0, None, on_step)?;
             let size = (shape.height, shape.width);
             let (_, decoder) = self.decoders.iter().find(|(known, _)| *known == size).expect("one for each size");
             picture(gpu, decoder, &latents)

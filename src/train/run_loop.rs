@@ -129,10 +129,10 @@ impl<'a> Run<'a> {
     /// Trains to the end, or to the step after which `stop` is requested.
     pub fn train(&mut self, output: &mut Output, stop: &StopRequest) -> Result<RunEnd> {
         let first_probe = self.probe(0)?;
-        if self.config.previews.at_first {
-            self.preview(0, "first")?;
-        }
         stop.training_begins();
+        if self.config.previews.at_first {
+            self.preview(0, "first", stop);
+        }
         let mut last_probe = first_probe;
         let mut step = 0;
         for epoch in 1..=self.length.epochs {
@@ -151,33 +151,49 @@ impl<'a> Run<'a> {
                 }
                 if is_due(step, self.config.previews.every_n_steps) {
                     self.finish(in_flight.take())?;
-                    self.preview(step, &format!("step{step:08}"))?;
+                    self.preview(step, &format!("step{step:08}"), stop);
                 }
             }
             self.finish(in_flight)?;
             self.metrics.epoch(epoch, step)?;
             last_probe = self.probe(step)?;
             self.save_epoch(output, epoch, step)?;
-            if is_due(epoch, self.config.previews.every_n_epochs) {
-                self.preview(step, &format!("{epoch:06}"))?;
+            if epoch < self.length.epochs {
+                self.preview_epoch(epoch, step, stop);
             }
         }
         let files = output.save_final(&self.lora.read(self.gpu)?, self.length.epochs, step)?;
+        self.preview_epoch(self.length.epochs, step, stop);
         Ok(RunEnd { files, first_probe, last_probe, steps: step })
     }
 
-    /// Draws the previews, if there are any, into a file named after `moment`.
-    fn preview(&mut self, step: u32, moment: &str) -> Result<()> {
+    fn preview_epoch(&mut self, epoch: u32, step: u32, stop: &StopRequest) {
+        if is_due(epoch, self.config.previews.every_n_epochs) {
+            self.preview(step, &format!("{epoch:06}"), stop);
+        }
+    }
+
+    /// Draws the previews, if there are any, into a file named after `moment`. Whatever goes wrong with pictures is said,
+    /// and the training goes on.
+    fn preview(&mut self, step: u32, moment: &str, stop: &StopRequest) {
+        match self.draw_previews(step, moment, stop) {
+            Ok(()) => {}
+            Err(_) if stop.is_requested() => self.progress.line("previews left out"),
+            Err(error) => self.progress.line(&format!("warning: no previews after {step} steps: {error:#}")),
+        }
+        self.clock = Instant::now();
+    }
+
+    fn draw_previews(&mut self, step: u32, moment: &str, stop: &StopRequest) -> Result<()> {
         let Some(previews) = &mut self.previews else { return Ok(()) };
         self.progress.line("drawing previews");
-        let Drawn { path, png, size, note } = previews.draw(self.gpu, self.lora, self.config, moment)?;
+        let Drawn { path, png, size, note } = previews.draw(self.gpu, self.lora, self.config, moment, stop)?;
         if let Some(note) = note.filter(|_| self.drawn.is_empty()) {
             self.progress.line(&format!("note: {note}"));
         }
         self.metrics.picture("samples", &png, size, step)?;
         self.progress.line(&format!("previews after {step} steps: {}", path.display()));
         self.drawn.push((step, path));
-        self.clock = Instant::now();
         Ok(())
     }
 

@@ -263,6 +263,12 @@ fn what_cannot_be_drawn_is_refused() {
     refused(&["--width", "100"], &["--width 100", "104"]);
     refused(&["--animate", "strength=0..1", "--prompt", "a rose"], &["the prompt has no <lora:name:1>"]);
     refused(&["--grid", "colour=red"], &["strength, prompt, seed and lora"]);
+    let named = |name: &str| text(&studio.out(name));
+    refused(&["-o", &named("peony")], &["--out", "ends in .png"]);
+    refused(&["-o", &named("peony.jpg")], &["--out", "ends in .png"]);
+    let growth = ["--prompt", "<lora:style:1>", "--animate", "strength=0..1"];
+    refused(&[&growth[..], &["-o", &named("growth.mp4")]].concat(), &["--out", "a .gif, a .png or a folder"]);
+    refused(&["--animate", "prompt=<lora:style:1>"], &["name LoRAs in --prompt"]);
     refused(&["--sampler", "lcm", "--steps", "60"], &["1 to 50 steps"]);
     fs::write(studio.out("note.txt"), "no picture").expect("a file");
     let note = text(&studio.out("note.txt"));

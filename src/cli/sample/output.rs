@@ -1,12 +1,11 @@
 //! The files of `lora-wgpu sample`.
 
 use std::{
-    ffi::OsStr,
     io::Write,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
 
 use crate::{
@@ -14,13 +13,25 @@ use crate::{
     weights::write_atomically,
 };
 
-/// The folder that the pictures go to.
-pub(super) fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        _ if path.extension().is_none() => path.to_owned(),
-        Some(folder) if folder != Path::new("") => folder.to_owned(),
-        _ => PathBuf::from("."),
+/// The folder that the pictures go to, once the name is known to be one for them.
+///
+/// # Errors
+/// A name that says another format, or that is a folder's.
+pub(super) fn folder_for(path: &Path, animated: bool) -> Result<PathBuf> {
+    let shown = path.display();
+    match ending(path).as_deref() {
+        None if animated && !path.as_os_str().is_empty() => return Ok(path.to_owned()),
+        Some("gif") if animated => {}
+        Some("png") => ensure!(!path.is_dir(), "--out: {shown} is a folder; add the picture's name"),
+        _ if animated => bail!("--out {shown}: an animation is a .gif, a .png or a folder"),
+        _ => bail!("--out {shown}: pictures are written as PNG; give a name that ends in .png"),
     }
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    Ok(folder.map_or_else(|| PathBuf::from("."), Path::to_owned))
+}
+
+fn ending(path: &Path) -> Option<String> {
+    path.extension().map(|ending| ending.to_string_lossy().to_lowercase())
 }
 
 /// `out.png`, or `out-00001.png` and so on where there are several.
@@ -45,7 +56,7 @@ pub(super) fn save_animation(
     fps: u16,
     out: &mut dyn Write,
 ) -> Result<()> {
-    match path.extension().and_then(OsStr::to_str).map(str::to_lowercase).as_deref() {
+    match ending(path).as_deref() {
         None => {
             for (number, (frame, infotext)) in (1..).zip(frames.iter().zip(infotexts)) {
                 save(&path.join(format!("{number:05}.png")), frame, infotext, out)?;

@@ -1,6 +1,9 @@
 //! What the arguments of `lora-wgpu sample` ask for.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -23,6 +26,8 @@ use super::{PredictionType, Rng, SampleArgs};
 /// Sides of pictures where the user does not say: what Stable Diffusion v1.5 and the demo were trained at.
 const SIDE: u32 = 512;
 const DEMO_SIDE: u32 = 192;
+const LEAST_SIDE: u32 = 64;
+const MOST_SIDE: u32 = 4096;
 /// Digits of a checkpoint's hash in infotext.
 const MODEL_HASH_DIGITS: usize = 10;
 
@@ -45,7 +50,7 @@ impl<'a> Wish<'a> {
     pub fn new(args: &'a SampleArgs, checkpoint: &'a Checkpoint) -> Result<Self> {
         let (default, name) = match checkpoint.is_demo() {
             true => (DEMO_SIDE, "demo".to_owned()),
-            false => (SIDE, args.base_model.file_stem().unwrap_or_default().to_string_lossy().into_owned()),
+            false => (SIDE, model_name(&args.base_model)),
         };
         let [width, height] = [("--width", args.width), ("--height", args.height)]
             .map(|(flag, pixels)| side(flag, pixels.unwrap_or(default)));
@@ -97,6 +102,10 @@ impl<'a> Wish<'a> {
     /// The frames of an animation.
     fn frames(&self, change: &Change) -> Result<Vec<Drawing>> {
         let first = self.drawing(&Variation::default(), 0)?;
+        if let Change::Prompt(prompt) = change {
+            let (_, tags) = take_lora_tags(prompt)?;
+            ensure!(tags.is_empty(), "--animate prompt=…: name LoRAs in --prompt; they stay the same on the way");
+        }
         let toward = |prompt: &str, seed, share| Some(Toward { prompt: prompt.to_owned(), seed, share });
         let frame = |share: f64| {
             Ok(match change {
@@ -126,7 +135,7 @@ impl<'a> Wish<'a> {
             steps: *steps as u32,
             sampler: sampler.title().to_owned(),
             schedule: sampler.schedule_title().to_owned(),
-            cfg_scale: f64::from(*cfg_scale),
+            cfg_scale: *cfg_scale,
             seed: drawing.seed,
             width: drawing.width as u32,
             height: drawing.height as u32,
@@ -147,10 +156,17 @@ impl<'a> Wish<'a> {
     }
 }
 
+/// A file's name without its ending, or a folder's name.
+fn model_name(path: &Path) -> String {
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Pixels along one side, checked.
 fn side(flag: &str, pixels: u32) -> Result<usize> {
-    let nearest = pixels.next_multiple_of(8).max(64);
-    ensure!(pixels.is_multiple_of(8) && pixels > 0, "{flag} {pixels} is no multiple of 8; take {nearest}");
+    ensure!((LEAST_SIDE..=MOST_SIDE).contains(&pixels), "{flag} {pixels}: take {LEAST_SIDE} to {MOST_SIDE} pixels");
+    let next = pixels.next_multiple_of(8);
+    ensure!(next == pixels, "{flag} {pixels} is no multiple of 8; take {next}");
     Ok(pixels as usize)
 }
 

@@ -10,7 +10,7 @@ const RIGHT_FORM: &str =
 /// A LoRA that a prompt asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoraTag {
-    /// The file's name without folder and extension, or another name the user knows it by.
+    /// The file's name without folder and extension.
     pub name: String,
     /// Its strength in the text encoder.
     pub text_encoder: f32,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 
 use super::Part;
+use super::adapter_config::AdapterConfig;
 use super::keys::Role;
 use super::read::{finite_values, scalar};
 use crate::weights::safetensors_file::Tensor;
@@ -49,10 +50,14 @@ impl Delta {
     ///
     /// # Errors
     /// Tensors that are missing, of shapes that do not fit, or not finite.
-    pub(super) fn new(weight: &WeightRef, tensors: &BTreeMap<Role, Tensor>) -> Result<Self> {
-        let factors = Factors { weight, tensors };
+    pub(super) fn new(
+        weight: &WeightRef,
+        tensors: &BTreeMap<Role, Tensor>,
+        config: Option<&AdapterConfig>,
+    ) -> Result<Self> {
+        let factors = Factors { weight, tensors, config };
         let change = factors.change()?;
-        let dora = factors.matrix("dora_scale")?.map(|magnitudes| factors.dora(magnitudes)).transpose()?;
+        let dora = factors.dora()?;
         Ok(Self { part: weight.part, path: weight.path.clone(), change, dora, rows: weight.shape[0] })
     }
 
@@ -79,7 +84,10 @@ impl Dora {
         }
         for (index, value) in merged.iter_mut().enumerate() {
             let at = place(index);
-            *value *= self.magnitudes[at] / squares[at].sqrt().max(f64::MIN_POSITIVE) as f32;
+            // A column of zeros has no direction to be brought to a magnitude.
+            if squares[at] > 0.0 {
+                *value *= self.magnitudes[at] / squares[at].sqrt() as f32;
+            }
         }
         merged
     }
@@ -130,6 +138,7 @@ impl Matrix {
 struct Factors<'a> {
     weight: &'a WeightRef,
     tensors: &'a BTreeMap<Role, Tensor<'a>>,
+    config: Option<&'a AdapterConfig>,
 }
 
 impl Factors<'_> {
@@ -151,10 +160,30 @@ impl Factors<'_> {
         self.matrix(name)?.with_context(|| format!("{}: {name} is missing", self.weight.path))
     }
 
-    /// alpha / rank; 1 where no alpha is stated.
+    /// alpha / rank; 1 where no alpha is stated, neither by a tensor nor by a configuration.
     fn scale(&self, rank: usize) -> Result<f32> {
-        let alpha = self.tensors.get(&Role::Alpha).map(scalar).transpose()?;
+        let alpha = match self.tensors.get(&Role::Alpha) {
+            Some(tensor) => Some(scalar(tensor)?),
+            None => self.config.and_then(|config| config.alpha(self.weight.part, &self.weight.path, rank)),
+        };
         Ok(alpha.map_or(1.0, |alpha| alpha / rank as f32))
+    }
+
+    /// Outputs, inputs, and elements of the kernel.
+    fn sizes(&self) -> (usize, usize, usize) {
+        let shape = &self.weight.shape;
+        (shape[0], shape[1], shape[2..].iter().product())
+    }
+
+    /// Checks that factors of these sizes make a change of the weight's shape.
+    fn require(&self, outputs: usize, rest: usize, wanted_rest: usize) -> Result<()> {
+        let (wanted, _, _) = self.sizes();
+        ensure!(
+            (outputs, rest) == (wanted, wanted_rest),
+            "its factors are for {outputs} × {rest} values, the weight is {:?}: it is for another base model",
+            self.weight.shape
+        );
+        Ok(())
     }
 
     /// ΔW, in the order of the weight.
@@ -166,13 +195,6 @@ impl Factors<'_> {
             () => self.lora(),
         }
         .with_context(|| format!("the adapter of {}", self.weight.path))?;
-        let (wanted, found) = (self.weight.shape.iter().product::<usize>(), change.values.len());
-        ensure!(
-            wanted == found,
-            "the adapter of {} changes {found} values, the weight {:?} has {wanted}: it is for another base model",
-            self.weight.path,
-            self.weight.shape
-        );
         Ok(change.values.into_iter().map(|value| scale * value).collect())
     }
 
@@ -182,9 +204,16 @@ impl Factors<'_> {
             .map(|(role, name)| self.of(role).and_then(|found| found.with_context(|| format!("{name} is missing"))));
         let (down, up) = (down?, up?);
         let scale = self.scale(down.rows())?;
+        let (_, inputs, kernel) = self.sizes();
         Ok(match self.matrix("lora_mid")? {
-            Some(mid) => (tucker(&mid, &up, &down.swapped())?, scale),
-            None => (up.times(&down)?, scale),
+            Some(mid) => {
+                self.require(up.rows(), down.columns(), inputs)?;
+                (tucker(&mid, &up, &down.swapped(), kernel)?, scale)
+            }
+            None => {
+                self.require(up.rows(), down.columns(), inputs * kernel)?;
+                (up.times(&down)?, scale)
+            }
         })
     }
 
@@ -194,15 +223,21 @@ impl Factors<'_> {
             let (a, b) = (self.required(a)?, self.required(b)?);
             let rank = b.rows();
             // In Tucker form `a` is (rank, out) and `b` (rank, in).
+            let (_, inputs, kernel) = self.sizes();
             let product = match self.matrix(t)? {
-                Some(core) => tucker(&core, &a.swapped(), &b.swapped())?,
-                None => a.times(&b)?,
+                Some(core) => {
+                    self.require(a.columns(), b.columns(), inputs)?;
+                    tucker(&core, &a.swapped(), &b.swapped(), kernel)?
+                }
+                None => {
+                    self.require(a.rows(), b.columns(), inputs * kernel)?;
+                    a.times(&b)?
+                }
             };
             anyhow::Ok((product, rank))
         };
         let (mut first, rank) = half(["hada_w1_a", "hada_w1_b", "hada_t1"])?;
         let (second, _) = half(["hada_w2_a", "hada_w2_b", "hada_t2"])?;
-        ensure!(first.values.len() == second.values.len(), "its two halves differ in size");
         first.values.iter_mut().zip(&second.values).for_each(|(first, second)| *first *= second);
         Ok((first, self.scale(rank)?))
     }
@@ -217,7 +252,7 @@ impl Factors<'_> {
             let (a, b) = (self.required(a)?, self.required(b)?);
             rank = Some(b.rows());
             match core {
-                Some(core) => tucker(&core, &a.swapped(), &b.swapped()),
+                Some(core) => tucker(&core, &a.swapped(), &b.swapped(), self.sizes().2),
                 None => a.times(&b),
             }
         };
@@ -232,8 +267,8 @@ impl Factors<'_> {
         let (a, b) = (first.rows(), first.columns());
         let c = second.rows();
         // A product of two factors has lost the shape of the kernel: the weight's own tells it.
-        let kernel: usize = self.weight.shape[2..].iter().product();
-        ensure!(second.columns().is_multiple_of(kernel), "lokr_w2 {:?} does not fit the kernel", second.shape);
+        let (_, inputs, kernel) = self.sizes();
+        self.require(a * c, b * second.columns(), inputs * kernel)?;
         let d = second.columns() / kernel;
         let mut values = Vec::with_capacity(a * c * b * d * kernel);
         for row in 0..a * c {
@@ -246,18 +281,84 @@ impl Factors<'_> {
         Ok(Matrix { values, shape: vec![a * c, b * d, kernel] })
     }
 
-    fn dora(&self, magnitudes: Matrix) -> Result<Dora> {
-        let [outputs, inputs] = [self.weight.shape[0], self.weight.shape[1]];
-        let by_output = magnitudes.shape[0] == outputs && magnitudes.columns() == 1;
-        let fits = by_output || magnitudes.shape[0] == 1 && magnitudes.values.len() == inputs;
-        ensure!(fits, "dora_scale {:?} does not fit {} {:?}", magnitudes.shape, self.weight.path, self.weight.shape);
-        Ok(Dora { magnitudes: magnitudes.values, by_output, inputs })
+    /// LyCORIS' `dora_scale` says by its shape what it counts; PEFT's vector has one number for each output.
+    fn dora(&self) -> Result<Option<Dora>> {
+        let (outputs, inputs, _) = self.sizes();
+        let (magnitudes, by_output) = match (self.matrix("lora_magnitude_vector")?, self.matrix("dora_scale")?) {
+            (Some(vector), _) => (vector, true),
+            (None, Some(scale)) => {
+                let by_output = scale.rows() == outputs && scale.columns() == 1;
+                (scale, by_output)
+            }
+            (None, None) => return Ok(None),
+        };
+        let count = if by_output { outputs } else { inputs };
+        ensure!(
+            magnitudes.values.len() == count,
+            "DoRA's magnitudes {:?} do not fit {} {:?}",
+            magnitudes.shape,
+            self.weight.path,
+            self.weight.shape
+        );
+        Ok(Some(Dora { magnitudes: magnitudes.values, by_output, inputs }))
     }
 }
 
 /// Σ core[p, q, h, w] · left[o, p] · right[i, q]: (o, i, h, w).
-fn tucker(core: &Matrix, left: &Matrix, right: &Matrix) -> Result<Matrix> {
-    ensure!(core.shape.len() == 4, "a Tucker core has four axes, not {:?}", core.shape);
+fn tucker(core: &Matrix, left: &Matrix, right: &Matrix, kernel: usize) -> Result<Matrix> {
+    let fits = core.shape.len() == 4 && core.shape[2] * core.shape[3] == kernel;
+    ensure!(fits, "a Tucker core of shape {:?} does not fit a kernel of {kernel} values", core.shape);
     // (o, q, h, w), then (q, o, h, w), then (i, o, h, w), then (o, i, h, w)
     Ok(right.times(&left.times(core)?.swapped())?.swapped())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::StorageType;
+
+    /// What a 2 × 2 weight of ones becomes under a rank-one LoRA with `factor` besides.
+    fn applied(down: &[f32; 2], up: &[f32], factor: Option<(&'static str, [usize; 2])>) -> Result<Vec<f32>> {
+        let weight = WeightRef { part: Part::Unet, path: "linear".to_owned(), shape: vec![2, 2] };
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let (down, up, magnitudes) = (bytes(down), bytes(up), bytes(&[5.0, 10.0]));
+        let shape = factor.map_or([0, 0], |(_, shape)| shape);
+        let up_shape = [up.len() / 4, 1];
+        let tensor = |shape, bytes| Tensor { name: "tensor", dtype: StorageType::F32, shape, bytes };
+        let mut tensors =
+            BTreeMap::from([(Role::Down, tensor(&[1, 2], &down[..])), (Role::Up, tensor(&up_shape, &up))]);
+        tensors.extend(factor.map(|(name, _)| (Role::Factor(name), tensor(&shape, &magnitudes))));
+        let mut values = vec![1.0; 4];
+        Delta::new(&weight, &tensors, None)?.apply(&mut values, 1.0);
+        Ok(values)
+    }
+
+    #[test]
+    fn magnitudes_count_inputs_or_outputs() {
+        // merged: [[4, 1], [3, 1]]
+        let (down, up) = ([1.0, 0.0], [3.0, 2.0]);
+        assert_eq!(applied(&down, &up, None).unwrap(), [4.0, 1.0, 3.0, 1.0]);
+        let close = |values: Vec<f32>, expected: [f32; 4]| {
+            assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{values:?}");
+        };
+        let half = 0.5f32.sqrt();
+        close(applied(&down, &up, Some(("dora_scale", [1, 2]))).unwrap(), [4.0, 10.0 * half, 3.0, 10.0 * half]);
+        let (first, second) = (5.0 / 17f32.sqrt(), 10f32.sqrt());
+        let by_output = [4.0 * first, first, 3.0 * second, second];
+        close(applied(&down, &up, Some(("dora_scale", [2, 1]))).unwrap(), by_output);
+        // PEFT's vector counts outputs whatever its shape.
+        close(applied(&down, &up, Some(("lora_magnitude_vector", [1, 2]))).unwrap(), by_output);
+    }
+
+    #[test]
+    fn a_column_of_zeros_stays_one() {
+        let values = applied(&[-1.0, 0.0], &[1.0, 1.0], Some(("dora_scale", [1, 2]))).unwrap();
+        assert!(values.iter().all(|value| value.is_finite()), "{values:?}");
+    }
+
+    #[test]
+    fn factors_for_another_weight_are_refused() {
+        let error = format!("{:#}", applied(&[1.0, 0.0], &[1.0, 1.0, 1.0], None).unwrap_err());
+        assert!(error.contains("3 × 2") && error.contains("another base model"), "{error}");
+    }
 }

@@ -69,8 +69,8 @@ const ENDS: [(&str, Role); 13] = [
 const FACTOR_ENDS: [(&str, &str); 17] = [
     (".lora_mid.weight", "lora_mid"),
     (".dora_scale", "dora_scale"),
-    (".lora_magnitude_vector", "dora_scale"),
-    (".lora_magnitude_vector.weight", "dora_scale"),
+    (".lora_magnitude_vector", "lora_magnitude_vector"),
+    (".lora_magnitude_vector.weight", "lora_magnitude_vector"),
     (".hada_w1_a", "hada_w1_a"),
     (".hada_w1_b", "hada_w1_b"),
     (".hada_w2_a", "hada_w2_a"),

@@ -39,10 +39,10 @@ pub fn read(path: &Path, known_modules: &[ModuleRef]) -> Result<LoraFileContents
         .with_context(|| format!("cannot use the LoRA {}", path.display()))
 }
 
-/// As [`read`], with adapters that are no plain LoRA too, on any of `weights`.
+/// As [`read`], with LoHa, LoKr, DoRA and LoRA on convolutions too, on any of `weights`.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`read`], but for those.
 pub fn read_any(path: &Path, known_modules: &[ModuleRef], weights: &[WeightRef]) -> Result<LoraFileContents> {
     let file = SafetensorsFile::open(path)?;
     read_file(&file, known_modules, weights).with_context(|| format!("cannot use the LoRA {}", path.display()))
@@ -61,8 +61,8 @@ fn read_file(file: &SafetensorsFile, known_modules: &[ModuleRef], weights: &[Wei
             modules.push(lora);
         }
     }
-    let deltas =
-        others.into_iter().map(|(index, tensors)| Delta::new(&weights[index], &tensors)).collect::<Result<_>>()?;
+    let delta = |(index, tensors): (usize, Tensors)| Delta::new(&weights[index], &tensors, config.as_ref());
+    let deltas = others.into_iter().map(delta).collect::<Result<_>>()?;
     let warnings = (without_alpha > 0).then(|| alpha_warning(file.path(), without_alpha)).into_iter().collect();
     Ok(LoraFileContents { modules, deltas, metadata: file.metadata().clone(), warnings })
 }

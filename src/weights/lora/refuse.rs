@@ -32,7 +32,10 @@ const NOT_PLAIN: [(&str, &str); 5] = [
 ];
 
 /// Parts of keys of adapters that cannot be used at all.
-const UNKNOWN: [(&str, &str); 2] = [(".oft_", "OFT"), (".diff", "full difference weights")];
+const UNKNOWN: [(&str, &str); 1] = [(".oft_", "OFT")];
+
+/// Ends of keys of the same kind.
+const UNKNOWN_ENDS: [&str; 2] = [".diff", ".diff_b"];
 
 /// # Errors
 /// The base model's family, or the kind of adapter, with the key that shows it.
@@ -43,6 +46,9 @@ pub(super) fn other_families<'a>(keys: impl Iterator<Item = &'a str>) -> Result<
         }
         if let Some(adapter) = find(&UNKNOWN, key) {
             bail!("it holds {adapter} ({key}), which cannot be used");
+        }
+        if UNKNOWN_ENDS.iter().any(|end| key.ends_with(end)) {
+            bail!("it holds full difference weights ({key}), which cannot be used");
         }
     }
     Ok(())
