@@ -6,10 +6,14 @@ mod wish;
 use std::{io::Write, path::PathBuf, thread};
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use image::RgbImage;
 
 use crate::{
+    diffusion::Rng,
     gpu::GpuOptions,
     sample::{
         animation::Change,
@@ -72,7 +76,7 @@ pub struct SampleArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=12))]
     clip_skip: u32,
     /// Which generator draws the noise: as on the GPU in AUTOMATIC1111's and Forge's WebUIs, or as on the CPU in ComfyUI
-    #[arg(long, value_enum, default_value_t = Rng::Gpu)]
+    #[arg(long, default_value = Rng::Gpu.name(), value_parser = generator())]
     rng: Rng,
     /// What the checkpoint predicts, where its files do not say it
     #[arg(long, value_enum)]
@@ -113,16 +117,15 @@ pub struct SampleArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Rng {
-    Gpu,
-    Cpu,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum PredictionType {
     Epsilon,
     #[value(name = "v_prediction")]
     VPrediction,
+}
+
+/// Reads the generator's name.
+fn generator() -> impl TypedValueParser<Value = Rng> {
+    PossibleValuesParser::new(Rng::NAMES).map(|name| Rng::from_name(&name).expect("a possible value"))
 }
 
 /// Draws, and says where the pictures are.

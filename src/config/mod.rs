@@ -3,12 +3,14 @@
 //! Strict: an unknown key, a wrong type, a value out of range and a key that is known but not built yet are errors that
 //! name key and line. Nothing in a file is ignored. A leaf: imports no other module of the crate.
 //!
-//! `keys` is the table of all keys, one row each; `value` reads and checks single values; `source` maps keys to lines;
-//! `load` walks file and overrides through the table; `resolve` derives what was left out; `print` shows the result.
+//! `keys` is the table of all keys, one row each; `value` and `readers` read and check single values; `source` maps
+//! keys to lines; `load` walks file and overrides through the table; `resolve` derives what was left out; `print` shows
+//! the result.
 
 mod keys;
 mod load;
 mod print;
+mod readers;
 mod resolve;
 mod source;
 mod suggest;

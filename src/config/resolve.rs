@@ -1,7 +1,8 @@
 //! What the file leaves out: values derived from other values, required keys, and notes about odd combinations.
 
 use super::{
-    keys::{self, Draft},
+    keys::Draft,
+    readers,
     train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
 };
 use anyhow::{Context, Result, bail};
@@ -54,7 +55,7 @@ fn folder_name(folder: &Path) -> Result<String> {
     let name = folder.file_name().or_else(|| absolute.as_ref().ok()?.file_name());
     let advice = || format!("the folder {} gives no name for the LoRA; add `output_name: my_lora`", folder.display());
     let name = name.with_context(advice)?.to_string_lossy();
-    keys::output_name(&name).with_context(advice)
+    readers::output_name(&name).with_context(advice)
 }
 
 fn check(config: &TrainConfig) -> Result<()> {

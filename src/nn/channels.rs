@@ -2,21 +2,20 @@
 
 /// (N, C, pixels) to (N, pixels, C).
 pub fn nchw_to_nhwc(values: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(values.len());
-    for sample in values.chunks_exact(channels * pixels) {
-        for pixel in 0..pixels {
-            out.extend((0..channels).map(|channel| sample[channel * pixels + pixel]));
-        }
-    }
-    out
+    transposed(values, channels, pixels)
 }
 
 /// (N, pixels, C) to (N, C, pixels).
 pub fn nhwc_to_nchw(values: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
+    transposed(values, pixels, channels)
+}
+
+/// (N, rows, columns) to (N, columns, rows).
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(values.len());
-    for sample in values.chunks_exact(channels * pixels) {
-        for channel in 0..channels {
-            out.extend((0..pixels).map(|pixel| sample[pixel * channels + channel]));
+    for sample in values.chunks_exact(rows * columns) {
+        for column in 0..columns {
+            out.extend((0..rows).map(|row| sample[row * columns + column]));
         }
     }
     out

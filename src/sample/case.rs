@@ -1,7 +1,6 @@
 //! Recorded sampling cases: DDIM with classifier-free guidance from given noise, step by step.
 
 use anyhow::{Context, Result, bail, ensure};
-use safetensors::Dtype;
 
 use crate::{
     data::tokenizer::CONTEXT_LENGTH,
@@ -10,17 +9,15 @@ use crate::{
         samplers::{self, Callbacks, ModelCall, Plan, Sampler, StepReport},
     },
     gpu::Gpu,
-    models::{
-        SCALING_FACTOR,
-        encode::{LatentDecoder, TextEncoder},
-    },
-    nn::{nchw_to_nhwc, nhwc_to_nchw},
-    weights::{Checkpoint, OwnedTensor, SafetensorsFile, StorageType, lora::Part},
+    models::encode::{LatentDecoder, TextEncoder},
+    nn::nhwc_to_nchw,
+    weights::{Checkpoint, OwnedTensor, SafetensorsFile, lora::Part},
 };
 
 use super::{
     denoiser::{Denoiser, DenoiserShape},
-    draw::uploaded_unet,
+    draw::{decoded, uploaded_unet},
+    latents::Latents,
     loras::LoraSet,
 };
 
@@ -55,32 +52,21 @@ impl SamplingCase {
     }
 
     fn of(file: &SafetensorsFile) -> Result<Self> {
-        let text = |key: &str| file.metadata().get(key).with_context(|| format!("the header lacks `{key}`"));
-        let number = |key: &str| -> Result<f32> {
-            let text = text(key)?;
-            text.parse().with_context(|| format!("the header's `{key}` is {text:?}, not a number"))
-        };
-        let sampler = text("sampler")?;
+        let sampler = file.header_text("sampler")?;
         ensure!(sampler == Sampler::Ddim.name(), "its sampler is {sampler:?}; cases are recorded with ddim");
-        let tensor = |name: &str| file.get(name).with_context(|| format!("there is no tensor `{name}`"));
-        let init = tensor("init")?;
+        let init = file.require("init")?;
         let &[1, 4, height, width] = init.shape else { bail!("`init` has the shape {:?}", init.shape) };
-        let integers = |name: &str| -> Result<Vec<i64>> {
-            let tensor = tensor(name)?;
-            ensure!(tensor.dtype == StorageType::Other(Dtype::I64), "`{name}` is stored as {}, not I64", tensor.dtype);
-            Ok(bytemuck::pod_collect_to_vec(tensor.bytes))
-        };
         let ids = |name: &str| -> Result<Vec<u32>> {
-            let ids: Vec<u32> = integers(name)?.into_iter().map(u32::try_from).collect::<Result<_, _>>()?;
+            let ids: Vec<u32> = file.integers(name)?.into_iter().map(u32::try_from).collect::<Result<_, _>>()?;
             ensure!(ids.len() == CONTEXT_LENGTH, "`{name}` holds {} tokens, not {CONTEXT_LENGTH}", ids.len());
             Ok(ids)
         };
-        let (steps, timesteps) = (number("steps")? as usize, integers("timesteps")?);
-        ensure!(steps == timesteps.len(), "{steps} steps, but {} timesteps", timesteps.len());
+        let (steps, timesteps) = (file.header_number("steps")?, file.integers("timesteps")?);
+        ensure!(timesteps.len() == steps, "{steps} steps, but {} timesteps", timesteps.len());
         Ok(Self {
             steps,
-            cfg_scale: number("cfg")?,
-            lora_scale: number("lora_scale")?,
+            cfg_scale: file.header_number("cfg")?,
+            lora_scale: file.header_number("lora_scale")?,
             init: init.to_f32()?,
             height,
             width,
@@ -139,7 +125,7 @@ impl SamplingCase {
         [cond, uncond]: [&[f32]; 2],
         recorded: &mut Vec<OwnedTensor>,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<Vec<f32>> {
+    ) -> Result<Latents> {
         let strengths = loras.all_at(self.lora_scale);
         let unet = uploaded_unet(gpu, &loras.materialized(Part::Unet, &checkpoint.unet, &strengths)?)?;
         let stack = loras.stack(Part::Unet);
@@ -153,7 +139,7 @@ impl SamplingCase {
         let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;
         let shape = [1, 4, height, width];
         let (mut predictions, mut steps) = (Vec::new(), Vec::new());
-        let mut latents = self.init.clone();
+        let mut values = self.init.clone();
         let mut callbacks = Callbacks {
             model: &mut |call: &ModelCall| {
                 let (ours, recorded) = (call.timestep, self.timesteps[call.index]);
@@ -172,23 +158,22 @@ impl SamplingCase {
                 Ok(())
             },
         };
-        samplers::run(&plan, None, &mut latents, &mut callbacks)?;
+        samplers::run(&plan, None, &mut values, &mut callbacks)?;
         recorded.extend(predictions.into_iter().chain(steps));
-        recorded.push(OwnedTensor::f32("latents", &latents, &shape));
-        Ok(latents)
+        recorded.push(OwnedTensor::f32("latents", &values, &shape));
+        Ok(Latents { values, height, width })
     }
 
     fn decode(
         &self,
         gpu: &Gpu,
         checkpoint: &Checkpoint,
-        latents: &[f32],
+        latents: &Latents,
         recorded: &mut Vec<OwnedTensor>,
     ) -> Result<()> {
-        let (height, width) = (self.height, self.width);
+        let &Latents { height, width, .. } = latents;
         let decoder = LatentDecoder::new(gpu, &checkpoint.vae, width, height)?;
-        let unscaled: Vec<f32> = latents.iter().map(|value| value / SCALING_FACTOR).collect();
-        let image = decoder.decode(gpu, &nchw_to_nhwc(&unscaled, 4, height * width))?;
+        let image = decoded(gpu, &decoder, latents)?;
         let image = nhwc_to_nchw(&image, 3, 64 * height * width);
         recorded.push(OwnedTensor::f32("image", &image, &[1, 3, 8 * height, 8 * width]));
         Ok(())

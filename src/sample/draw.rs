@@ -9,7 +9,10 @@ use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 
 use crate::{
-    data::image::{prepare, to_model_input},
+    data::{
+        image::{prepare, to_model_input},
+        tokenizer::ClipTokenizer,
+    },
     diffusion::{
         NoiseSchedule, NoiseSource, Prediction, Rng,
         samplers::{self, Callbacks, ModelCall, Sampler},
@@ -142,7 +145,7 @@ pub fn draw(
     loras: &LoraSet,
     on_step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Vec<Drawn>> {
-    let guides = encode_prompts(gpu, checkpoint, loras, drawings)?;
+    let guides = encode_prompts(gpu, checkpoint, &ClipTokenizer::new()?, loras, drawings)?;
     let starts = encode_starts(gpu, checkpoint, drawings)?;
     let latents = denoise(gpu, checkpoint, loras, drawings, &guides, &starts, on_step)?;
     let pictures = decode(gpu, checkpoint, &latents)?;
@@ -222,10 +225,7 @@ impl Easel<'_> {
             return Ok(());
         }
         (self.denoiser, self.unet) = (None, None);
-        let unet = match changes {
-            true => uploaded_unet(self.gpu, &self.loras.materialized(Part::Unet, self.tensors, &strengths)?)?,
-            false => uploaded_unet(self.gpu, self.tensors)?,
-        };
+        let unet = uploaded_unet(self.gpu, &self.loras.materialized(Part::Unet, self.tensors, &strengths)?)?;
         self.unet = Some((strengths, unet));
         Ok(())
     }
@@ -340,10 +340,13 @@ fn decode(gpu: &Gpu, checkpoint: &Checkpoint, all: &[Latents]) -> Result<Vec<Rgb
 /// # Errors
 /// Values that are not finite; a failure of the device.
 pub fn picture(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<RgbImage> {
-    let &Latents { height, width, .. } = latents;
+    rgb(&decoded(gpu, decoder, latents)?, PIXELS * latents.width, PIXELS * latents.height)
+}
+
+/// What the VAE makes of finished latents, (8h, 8w, 3).
+pub(super) fn decoded(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<Vec<f32>> {
     let unscaled: Vec<f32> = latents.values.iter().map(|value| value / SCALING_FACTOR).collect();
-    let pixels = decoder.decode(gpu, &nchw_to_nhwc(&unscaled, CHANNELS, height * width))?;
-    rgb(&pixels, PIXELS * width, PIXELS * height)
+    decoder.decode(gpu, &nchw_to_nhwc(&unscaled, CHANNELS, latents.height * latents.width))
 }
 
 /// (H, W, 3) in [−1, 1] as 8-bit RGB.

@@ -36,30 +36,41 @@ pub struct Guide {
 ///
 /// # Errors
 /// A `clip_skip` that the encoder does not have; missing tensors; a failure of the device.
-pub fn encode_prompts(gpu: &Gpu, checkpoint: &Checkpoint, loras: &LoraSet, drawings: &[Drawing]) -> Result<Vec<Guide>> {
+pub fn encode_prompts(
+    gpu: &Gpu,
+    checkpoint: &Checkpoint,
+    tokenizer: &ClipTokenizer,
+    loras: &LoraSet,
+    drawings: &[Drawing],
+) -> Result<Vec<Guide>> {
     if !loras.changes_weights(Part::TextEncoder) {
-        return encode_with(gpu, &checkpoint.text_encoder, loras, drawings);
+        return encode_with(gpu, &checkpoint.text_encoder, tokenizer, loras, drawings);
     }
     // What is no plain LoRA needs the text encoder built anew for other strengths.
     let mut guides = Vec::with_capacity(drawings.len());
     let strengths = |drawing: &Drawing| loras.strengths(Part::TextEncoder, &drawing.loras);
     for same in drawings.chunk_by(|one, next| strengths(one) == strengths(next)) {
         let tensors = loras.materialized(Part::TextEncoder, &checkpoint.text_encoder, &strengths(&same[0]))?;
-        guides.extend(encode_with(gpu, &tensors, loras, same)?);
+        guides.extend(encode_with(gpu, &tensors, tokenizer, loras, same)?);
     }
     Ok(guides)
 }
 
-fn encode_with(gpu: &Gpu, tensors: &PartTensors, loras: &LoraSet, drawings: &[Drawing]) -> Result<Vec<Guide>> {
-    let tokenizer = ClipTokenizer::new()?;
+fn encode_with(
+    gpu: &Gpu,
+    tensors: &PartTensors,
+    tokenizer: &ClipTokenizer,
+    loras: &LoraSet,
+    drawings: &[Drawing],
+) -> Result<Vec<Guide>> {
     let stack = loras.stack(Part::TextEncoder);
     let encoder = TextEncoder::adapted(gpu, tensors, 1, |tape| stack.record(tape))?;
     stack.upload(gpu);
     let mut encoder = PromptEncoder { gpu, encoder, stack, known: HashMap::new() };
     let guide = |drawing: &Drawing| {
-        let mut prompt = chunks(&drawing.prompt, &tokenizer)?;
-        let mut negative = chunks(&drawing.negative_prompt, &tokenizer)?;
-        let mut toward = drawing.toward.as_ref().map(|toward| chunks(&toward.prompt, &tokenizer)).transpose()?;
+        let mut prompt = chunks(&drawing.prompt, tokenizer)?;
+        let mut negative = chunks(&drawing.negative_prompt, tokenizer)?;
+        let mut toward = drawing.toward.as_ref().map(|toward| chunks(&toward.prompt, tokenizer)).transpose()?;
         if let Some(toward) = &mut toward {
             pad_to_same_length(&mut prompt, toward);
         }

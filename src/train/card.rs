@@ -1,15 +1,16 @@
 //! What a WebUI shows of a LoRA: `<name>.json` with the words to use, and `<name>.preview.png`, a sheet of training
 //! pictures until somebody puts a better picture there.
 
-use std::{io::Cursor, path::Path};
+use std::path::Path;
 
-use anyhow::{Context, Result};
-use image::{ImageFormat, RgbImage, imageops};
+use anyhow::Result;
+use image::{RgbImage, imageops};
 use serde_json::json;
 
 use crate::{
     config::{Provenance, Resolution},
     data::image::prepare,
+    sample::png,
     weights::write_atomically,
 };
 
@@ -27,7 +28,7 @@ pub(super) fn write(file: &Path, provenance: &Provenance, pictures: &[&Path], si
         write_atomically(&words, |out| out.write_all(&text))?;
     }
     if !preview.exists() {
-        let bytes = png(&sheet(pictures, size)?)?;
+        let bytes = png::encode(&sheet(pictures, size)?, "")?;
         write_atomically(&preview, |out| out.write_all(&bytes))?;
     }
     Ok(())
@@ -60,12 +61,6 @@ fn sheet(pictures: &[&Path], size: Resolution) -> Result<RgbImage> {
         imageops::replace(&mut sheet, &tile, (cell % per_side * width).into(), (cell / per_side * height).into());
     }
     Ok(sheet)
-}
-
-fn png(picture: &RgbImage) -> Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).context("cannot encode the preview")?;
-    Ok(bytes.into_inner())
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::{
         text::{Guide, encode_prompts, guide_tokens},
     },
     tape::{Plan, Program},
-    weights::{Checkpoint, write_atomically},
+    weights::{Checkpoint, lora::SavePrecision, write_atomically},
 };
 
 use super::{
@@ -174,8 +174,13 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
 ///
 /// # Errors
 /// Missing tensors; a failure of the device.
-pub(super) fn encode(gpu: &Gpu, checkpoint: &Checkpoint, set: &PreviewSet) -> Result<Vec<Guide>> {
-    encode_prompts(gpu, checkpoint, &LoraSet::default(), &set.drawings)
+pub(super) fn encode(
+    gpu: &Gpu,
+    checkpoint: &Checkpoint,
+    tokenizer: &ClipTokenizer,
+    set: &PreviewSet,
+) -> Result<Vec<Guide>> {
+    encode_prompts(gpu, checkpoint, tokenizer, &LoraSet::default(), &set.drawings)
 }
 
 /// A grid of previews.
@@ -196,6 +201,8 @@ pub(super) struct Previews {
     decoders: Vec<((usize, usize), LatentDecoder)>,
     /// The base model's pictures, which stay the same.
     without: Vec<RgbImage>,
+    /// As which the LoRA is saved.
+    precision: SavePrecision,
     folder: PathBuf,
     name: String,
 }
@@ -207,8 +214,16 @@ impl Previews {
         let mut next = || programs.next().expect("a program for each plan");
         let denoisers = set.distinct_shapes().into_iter().map(|shape| Denoiser::of(next(), unet, shape)).collect();
         let decoders = set.distinct_sizes().into_iter().map(|size| (size, LatentDecoder::of(next()))).collect();
-        let folder = config.output_dir.join("samples");
-        Self { set, guides, denoisers, decoders, without: Vec::new(), folder, name: config.output_name.clone() }
+        Self {
+            set,
+            guides,
+            denoisers,
+            decoders,
+            without: Vec::new(),
+            precision: save_precision(config),
+            folder: config.output_dir.join("samples"),
+            name: config.output_name.clone(),
+        }
     }
 
     /// Draws every prompt at every strength, as the LoRA would be if it were saved now, and writes the grid as
@@ -216,15 +231,8 @@ impl Previews {
     ///
     /// # Errors
     /// Trouble with the disk; a failure of the device; a request to stop.
-    pub fn draw(
-        &mut self,
-        gpu: &Gpu,
-        lora: &Lora,
-        config: &TrainConfig,
-        moment: &str,
-        stop: &StopRequest,
-    ) -> Result<Drawn> {
-        let rows = lora.as_saved(gpu, save_precision(config), || self.rows(gpu, lora, stop))?;
+    pub fn draw(&mut self, gpu: &Gpu, lora: &Lora, moment: &str, stop: &StopRequest) -> Result<Drawn> {
+        let rows = lora.as_saved(gpu, self.precision, || self.rows(gpu, lora, stop))?;
         let columns = STRENGTHS.map(|strength| match strength {
             0.0 => "without".to_owned(),
             strength => format!("strength {strength}"),

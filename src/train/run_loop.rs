@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
     fn draw_previews(&mut self, step: u32, moment: &str, stop: &StopRequest) -> Result<()> {
         let Some(previews) = &mut self.previews else { return Ok(()) };
         self.progress.line("drawing previews");
-        let Drawn { path, png, size, note } = previews.draw(self.gpu, self.lora, self.config, moment, stop)?;
+        let Drawn { path, png, size, note } = previews.draw(self.gpu, self.lora, moment, stop)?;
         if let Some(note) = note.filter(|_| self.drawn.is_empty()) {
             self.progress.line(&format!("note: {note}"));
         }

@@ -14,10 +14,11 @@ use crate::{
     gpu::Gpu,
     models::{ClipText, ClipTextConfig, VaeConfig, VaeEncoder},
     nn::{Builder, Built, Module, upload},
+    sample::loras::KnownModules,
     tape::Checkpointing,
     weights::{
         Checkpoint,
-        lora::{self, LoraModule, ModuleRef, Part},
+        lora::{self, LoraModule, Part},
     },
 };
 
@@ -84,16 +85,15 @@ pub(super) fn warn_about_checkpoint(config: &TrainConfig, checkpoint: &Checkpoin
     }
 }
 
-/// Builds the encoders without uploading them, so that whatever they lack is said before anything is computed. Gives
-/// the modules of the text encoder.
-pub(super) fn check_encoders(checkpoint: &Checkpoint) -> Result<Vec<Module>> {
+/// Builds the encoders without uploading them, so that whatever they lack is said before anything is computed.
+pub(super) fn check_encoders(checkpoint: &Checkpoint) -> Result<()> {
     let builder = Builder::new(&checkpoint.text_encoder);
     ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    let text_modules = builder.finish("text encoder")?.modules;
+    builder.finish("text encoder")?;
     let builder = Builder::new(&checkpoint.vae);
     VaeEncoder::new(&builder, VaeConfig::of(&checkpoint.vae)?);
     builder.finish("VAE")?;
-    Ok(text_modules)
+    Ok(())
 }
 
 /// The LoRA that the configuration asks for, on the modules it targets.
@@ -106,14 +106,10 @@ pub(super) fn new_lora(gpu: &Gpu, config: &TrainConfig, modules: &[Module]) -> L
 /// Reads `network_weights`; all modules of the base model count as known, so that a text encoder's part is recognized.
 pub(super) fn read_initial(
     path: &std::path::Path,
-    unet_modules: &[Module],
-    text_modules: &[Module],
+    checkpoint: &Checkpoint,
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<LoraModule>> {
-    let unet = unet_modules.iter().map(|module| module.lora_ref(Part::Unet));
-    let known: Vec<ModuleRef> =
-        unet.chain(text_modules.iter().map(|module| module.lora_ref(Part::TextEncoder))).collect();
-    let contents = lora::read(path, &known).context("network_weights")?;
+    let contents = lora::read(path, &KnownModules::of(checkpoint)?.modules).context("network_weights")?;
     contents.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let (unet, text): (Vec<_>, Vec<_>) = contents.modules.into_iter().partition(|module| module.part == Part::Unet);
     if !text.is_empty() {

@@ -74,11 +74,11 @@ pub fn run(
     let split = choose_split(config, &examples, say)?;
     let checkpoint = Checkpoint::open(&config.base_model, config.vae.as_deref())?;
     warn_about_checkpoint(config, &checkpoint, say);
-    let text_modules = check_encoders(&checkpoint)?;
+    check_encoders(&checkpoint)?;
     let builder = Builder::new(&checkpoint.unet);
     let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
     let built = builder.finish("U-Net")?;
-    let initial = config.network_weights.as_deref().map(|path| read_initial(path, &built.modules, &text_modules, say));
+    let initial = config.network_weights.as_deref().map(|path| read_initial(path, &checkpoint, say));
     let initial = initial.transpose()?;
     let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
     let previews = PreviewSet::new(config, &tokenizer, say)?;
@@ -95,7 +95,7 @@ pub fn run(
 
     check_writable(&config.output_dir).context("output_dir")?;
     let data = PreparedData::new(gpu, &checkpoint, config, &examples, &tokenizer)?;
-    let guides = previews.as_ref().map(|set| previews::encode(gpu, &checkpoint, set)).transpose()?;
+    let guides = previews.as_ref().map(|set| previews::encode(gpu, &checkpoint, &tokenizer, set)).transpose()?;
     upload_unet(gpu, &built)?;
     decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
     let (programs, preview_programs) = plans.compile_with_guests(gpu)?;

@@ -11,6 +11,7 @@ mod hashing;
 mod layouts;
 pub mod lora;
 mod part_tensors;
+mod recorded;
 mod safetensors_file;
 mod safetensors_write;
 

@@ -76,8 +76,7 @@ impl PartTensors {
 
     /// The same network with other values in some tensors, as f32; the files are shared.
     pub fn with(&self, replaced: impl IntoIterator<Item = (String, Vec<f32>)>) -> Self {
-        let bytes = |values: Vec<f32>| values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let replaced = replaced.into_iter().map(|(name, values)| (name, bytes(values)));
+        let replaced = replaced.into_iter().map(|(name, values)| (name, bytemuck::cast_slice(&values).to_vec()));
         Self {
             files: self.files.clone(),
             entries: self.entries.clone(),

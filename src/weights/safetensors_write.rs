@@ -23,7 +23,7 @@ pub struct OwnedTensor {
 impl OwnedTensor {
     /// An f32 tensor of row-major `values`.
     pub fn f32(name: &str, values: &[f32], shape: &[usize]) -> Self {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let bytes = bytemuck::cast_slice(values).to_vec();
         Self { name: name.to_owned(), dtype: StorageType::F32, shape: shape.to_vec(), bytes }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     config::nearest,
-    diffusion::{self, Prediction, Sampler},
+    diffusion::{Prediction, Rng, Sampler},
     sample::{
         animation::{Change, eased},
         axes::{Cells, Variation},
@@ -21,7 +21,7 @@ use crate::{
     weights::Checkpoint,
 };
 
-use super::{PredictionType, Rng, SampleArgs};
+use super::{PredictionType, SampleArgs};
 
 /// Sides of pictures where the user does not say: what Stable Diffusion v1.5 and the demo were trained at.
 const SIDE: u32 = 512;
@@ -143,7 +143,7 @@ impl<'a> Wish<'a> {
             model: self.model.clone(),
             denoising_strength: redrawn,
             clip_skip: *clip_skip as u32,
-            rng: (*rng == diffusion::Rng::Cpu).then(|| "CPU".to_owned()),
+            rng: (*rng == Rng::Cpu).then(|| "CPU".to_owned()),
             hires: hires.as_ref().map(|hires| infotext::Hires {
                 upscale: hires.from,
                 steps: None,
@@ -191,10 +191,7 @@ fn settings(args: &SampleArgs, checkpoint: &Checkpoint) -> Result<Settings> {
         steps: args.steps as usize,
         cfg_scale: args.cfg_scale,
         clip_skip: args.clip_skip as usize,
-        rng: match args.rng {
-            Rng::Gpu => diffusion::Rng::Gpu,
-            Rng::Cpu => diffusion::Rng::Cpu,
-        },
+        rng: args.rng,
         init_image: args.init_image.as_ref().map(|from| Redraw { from: from.clone(), strength: args.strength }),
         hires: args.hires_scale.map(|from| Redraw { from, strength: args.hires_strength }),
     })

@@ -1,16 +1,15 @@
 //! The file format of a recorded training case.
 
-use std::{path::Path, str::FromStr};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use safetensors::Dtype;
 
 use crate::{
     config::{AdamW, LoraTarget},
     diffusion::Prediction,
     nn::{Module, nchw_to_nhwc},
     weights::{
-        SafetensorsFile, StorageType,
+        SafetensorsFile,
         lora::{LoraModule, Part},
     },
 };
@@ -45,30 +44,29 @@ impl TrainingCase {
     }
 
     fn read(file: SafetensorsFile) -> Result<Self> {
-        let header = Header(&file);
-        let latents = file.get("latents").context("there is no tensor `latents`")?.shape.to_vec();
+        let latents = file.require("latents")?.shape.to_vec();
         let &[steps, batch, 4, height, width] = &latents[..] else { bail!("`latents` has the shape {latents:?}") };
-        let gamma: f64 = header.number("snr_gamma")?;
-        let target = match header.text("targets")? {
+        let gamma: f64 = file.header_number("snr_gamma")?;
+        let target = match file.header_text("targets")? {
             "attn" => LoraTarget::Attention,
             "kohya" => LoraTarget::Transformer,
             other => bail!("`targets` is {other:?}, not attn or kohya"),
         };
-        let prediction = match header.text("prediction")? {
+        let prediction = match file.header_text("prediction")? {
             "epsilon" => Prediction::Epsilon,
             "v_prediction" => Prediction::VPrediction,
             other => bail!("`prediction` is {other:?}, not epsilon or v_prediction"),
         };
         Ok(Self {
-            rank: header.number("rank")?,
-            alpha: header.number("alpha")?,
-            learning_rate: header.number("lr")?,
+            rank: file.header_number("rank")?,
+            alpha: file.header_number("alpha")?,
+            learning_rate: file.header_number("lr")?,
             adamw: AdamW {
-                betas: (header.number("beta1")?, header.number("beta2")?),
-                weight_decay: header.number("weight_decay")?,
-                eps: header.number("eps")?,
+                betas: (file.header_number("beta1")?, file.header_number("beta2")?),
+                weight_decay: file.header_number("weight_decay")?,
+                eps: file.header_number("eps")?,
             },
-            max_grad_norm: header.number("max_grad_norm")?,
+            max_grad_norm: file.header_number("max_grad_norm")?,
             target,
             prediction,
             min_snr_gamma: (gamma > 0.0).then_some(gamma),
@@ -97,13 +95,13 @@ impl TrainingCase {
     }
 
     pub fn timesteps(&self, step: usize) -> Result<Vec<usize>> {
-        let all = self.integers("timesteps")?;
+        let all = self.file.integers("timesteps")?;
         Ok(all[step * self.batch..][..self.batch].iter().map(|&timestep| timestep as usize).collect())
     }
 
     /// Token ids of one step, (B, tokens) flattened.
     pub fn input_ids(&self, step: usize) -> Result<Vec<u32>> {
-        let all = self.integers("input_ids")?;
+        let all = self.file.integers("input_ids")?;
         let count = all.len() / self.steps;
         Ok(all[step * count..][..count].iter().map(|&id| id as u32).collect())
     }
@@ -146,25 +144,6 @@ impl TrainingCase {
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>> {
-        self.file.get(name).with_context(|| format!("there is no tensor `{name}`"))?.to_f32()
-    }
-
-    fn integers(&self, name: &str) -> Result<Vec<i64>> {
-        let tensor = self.file.get(name).with_context(|| format!("there is no tensor `{name}`"))?;
-        ensure!(tensor.dtype == StorageType::Other(Dtype::I64), "`{name}` is stored as {}, not I64", tensor.dtype);
-        Ok(bytemuck::pod_collect_to_vec(tensor.bytes))
-    }
-}
-
-struct Header<'a>(&'a SafetensorsFile);
-
-impl Header<'_> {
-    fn text(&self, key: &str) -> Result<&str> {
-        self.0.metadata().get(key).map(String::as_str).with_context(|| format!("the header lacks `{key}`"))
-    }
-
-    fn number<T: FromStr>(&self, key: &str) -> Result<T> {
-        let text = self.text(key)?;
-        text.parse().ok().with_context(|| format!("the header's `{key}` is {text:?}, not a number"))
+        self.file.require(name)?.to_f32()
     }
 }

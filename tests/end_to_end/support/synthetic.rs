@@ -64,8 +64,7 @@ fn values(parameter: &Parameter) -> Vec<f32> {
 
 /// A tensor of f32 values.
 pub fn f32_tensor(name: &str, shape: &[usize], values: &[f32]) -> OwnedTensor {
-    let bytes = bytemuck::cast_slice(values).to_vec();
-    OwnedTensor { name: name.to_owned(), dtype: StorageType::F32, shape: shape.to_vec(), bytes }
+    OwnedTensor::f32(name, values, shape)
 }
 
 /// A tensor of whole numbers.
