@@ -1,10 +1,11 @@
-"""Records Pillow's LANCZOS on a small picture, for the test of src/data/resize.rs.
+"""Records Pillow's LANCZOS and BICUBIC on a small picture, for the test of src/data/resize.rs.
 
-    pip install Pillow
+    pip install "Pillow>=13"
     python tools/record_resize.py src/data/fixtures
 
-Writes resize_source.png (53x37: noise, a ramp, hard edges) and what Pillow makes of it: resize_down.png (17x23)
-and resize_up.png (80x61).
+Writes resize_source.png (53x37: noise, a ramp, hard edges) and what Pillow makes of it: LANCZOS' resize_down.png
+(17x23) and resize_up.png (80x61), BICUBIC's resize_bicubic_down.png (17x11), resize_bicubic_up.png (59x43) and
+resize_bicubic_mixed.png (97x7).
 """
 
 import pathlib
@@ -31,8 +32,12 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     picture = source_picture()
     picture.save(folder / "resize_source.png")
-    picture.resize((17, 23), Image.Resampling.LANCZOS).save(folder / "resize_down.png")
-    picture.resize((80, 61), Image.Resampling.LANCZOS).save(folder / "resize_up.png")
+    lanczos, bicubic = Image.Resampling.LANCZOS, Image.Resampling.BICUBIC
+    picture.resize((17, 23), lanczos).save(folder / "resize_down.png")
+    picture.resize((80, 61), lanczos).save(folder / "resize_up.png")
+    picture.resize((17, 11), bicubic).save(folder / "resize_bicubic_down.png")
+    picture.resize((59, 43), bicubic).save(folder / "resize_bicubic_up.png")
+    picture.resize((97, 7), bicubic).save(folder / "resize_bicubic_mixed.png")
 
 
 main()

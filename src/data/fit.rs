@@ -11,14 +11,17 @@ pub struct Fit {
 
 impl Fit {
     /// Scales `source` (width, height) so that it just covers `target` (width, height), the overhanging side rounded
-    /// half up, and crops the overhang d from ⌊d/2⌋ on. No length may be 0.
+    /// half up, and crops the middle. No length may be 0.
     pub fn cover(source: (usize, usize), target: (usize, usize)) -> Self {
         let (width, height) = if source.0 * target.1 >= source.1 * target.0 {
             (divide_half_up(source.0 * target.1, source.1), target.1)
         } else {
             (target.0, divide_half_up(source.1 * target.0, source.0))
         };
-        Self { horizontal: side(source.0, width, target.0), vertical: side(source.1, height, target.1) }
+        Self {
+            horizontal: Side::centred(source.0, width, target.0),
+            vertical: Side::centred(source.1, height, target.1),
+        }
     }
 
     /// The share of the picture, 0 to 1, that the crop cuts off.
@@ -31,10 +34,6 @@ impl Fit {
     pub fn upscaled(&self) -> bool {
         [self.horizontal, self.vertical].iter().any(|side| side.resized > side.source)
     }
-}
-
-fn side(source: usize, resized: usize, kept: usize) -> Side {
-    Side { source, resized, offset: (resized - kept) / 2, kept }
 }
 
 fn divide_half_up(dividend: usize, divisor: usize) -> usize {

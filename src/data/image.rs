@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use image::DynamicImage;
 
 use super::fit::Fit;
-use super::resize::{RgbPicture, resize_and_crop};
+use super::resize::{Filter, RgbPicture, resize_and_crop};
 use source::{Header, Source};
 
 pub use notice::{Notice, summarize};
@@ -38,7 +38,7 @@ pub struct Prepared {
 pub fn prepare(path: &Path, width: usize, height: usize) -> Result<Prepared> {
     let picture = decode(path)?;
     let fit = Fit::cover((picture.width, picture.height), (width, height));
-    let RgbPicture { rgb, .. } = resize_and_crop(&picture, fit.horizontal, fit.vertical);
+    let RgbPicture { rgb, .. } = resize_and_crop(&picture, Filter::Lanczos, fit.horizontal, fit.vertical);
     Ok(Prepared { width, height, rgb, cut: fit.cut(), upscaled: fit.upscaled() })
 }
 

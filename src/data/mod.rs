@@ -3,6 +3,9 @@
 //! A leaf: it knows no layer of the engine. [`dataset`] pairs pictures and captions and checks them, [`sheet`] sums
 //! them up, [`split`] keeps some apart, [`image`] brings one picture to the training size, [`tokenizer`] turns a
 //! caption into ids, [`latent_cache`] keeps latents. Pictures are decoded one at a time.
+//!
+//! For the models that look at pictures, [`vision_input`] brings one to the size they read, and [`wordpiece`] turns
+//! what they write into text.
 
 mod captions;
 pub mod dataset;
@@ -18,3 +21,5 @@ pub mod sheet;
 pub mod split;
 pub mod text_encoding;
 pub mod tokenizer;
+pub mod vision_input;
+pub mod wordpiece;

@@ -1,14 +1,50 @@
-//! Pillow's LANCZOS, byte for byte: the resampling that every Python trainer uses.
+//! Pillow's LANCZOS and BICUBIC, byte for byte: the resampling of Python's trainers and of its captioners.
 //!
-//! Pillow resamples 8-bit pictures in fixed point, rows first, then columns. A weight is
-//! `lanczos((x + 0.5 − centre) / max(scale, 1))` with `lanczos(t) = sinc(t)·sinc(t/3)` for |t| < 3, normalized to
-//! sum 1 and rounded to 22 bits; each pass rounds to 8 bits. Only the output pixels inside a crop are computed, so
+//! Pillow resamples 8-bit pictures in fixed point, rows and columns in two passes. A weight is
+//! `filter((x + 0.5 − centre) / max(scale, 1))`, normalized to sum 1 and rounded to 22 bits; each pass rounds to
+//! 8 bits, so their order shows, and it is that of Pillow 13. Only the output pixels inside a crop are computed, so
 //! that a panorama never exists at full resized width.
 
 use std::f64::consts::PI;
 
-const LANCZOS_RADIUS: f64 = 3.0;
 const WEIGHT_BITS: u32 = 22;
+
+/// How source pixels are weighted by their distance t from an output pixel, in pixels of the coarser picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// sinc(t)·sinc(t/3) for |t| < 3.
+    Lanczos,
+    /// Keys' cubic convolution with a = −0.5 for |t| < 2.
+    Bicubic,
+}
+
+impl Filter {
+    /// The distance from which on every weight is 0.
+    fn radius(self) -> f64 {
+        match self {
+            Self::Lanczos => 3.0,
+            Self::Bicubic => 2.0,
+        }
+    }
+
+    fn weight(self, t: f64) -> f64 {
+        match self {
+            _ if t.abs() >= self.radius() => 0.0,
+            Self::Lanczos => sinc(t) * sinc(t / self.radius()),
+            Self::Bicubic => cubic(t.abs()),
+        }
+    }
+}
+
+fn sinc(t: f64) -> f64 {
+    if t == 0.0 { 1.0 } else { (t * PI).sin() / (t * PI) }
+}
+
+/// Keys' cubic at 0 ≤ t < 2.
+fn cubic(t: f64) -> f64 {
+    const A: f64 = -0.5;
+    if t < 1.0 { ((A + 2.0) * t - (A + 3.0)) * t * t + 1.0 } else { (((t - 5.0) * t + 8.0) * t - 4.0) * A }
+}
 
 /// An 8-bit RGB picture, `rgb` being (height, width, 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,37 +64,55 @@ pub struct Side {
     pub kept: usize,
 }
 
+impl Side {
+    /// Keeps all of the resized side.
+    pub fn whole(source: usize, resized: usize) -> Self {
+        Self { source, resized, offset: 0, kept: resized }
+    }
+
+    /// Keeps the middle of the resized side: the overhang d is cut from ⌊d/2⌋ on.
+    pub fn centred(source: usize, resized: usize, kept: usize) -> Self {
+        Self { source, resized, offset: (resized - kept) / 2, kept }
+    }
+}
+
 /// The weights of one output pixel, for the source pixels from `first` on.
 struct Taps {
     first: usize,
     weights: Vec<i32>,
 }
 
-/// Resizes `picture` and crops the result, as Pillow's `resize(…, LANCZOS)` followed by `crop` would.
-pub fn resize_and_crop(picture: &RgbPicture, horizontal: Side, vertical: Side) -> RgbPicture {
+/// Resizes `picture` and crops the result, as Pillow's `resize(…, filter)` followed by `crop` would.
+pub fn resize_and_crop(picture: &RgbPicture, filter: Filter, horizontal: Side, vertical: Side) -> RgbPicture {
     assert_eq!((horizontal.source, vertical.source), (picture.width, picture.height), "sides of another picture");
-    let narrowed = resample_rows(picture, &taps(horizontal));
-    resample_columns(&narrowed, &taps(vertical))
+    let (across, down) = (taps(filter, horizontal), taps(filter, vertical));
+    if columns_first(horizontal, vertical) {
+        resample_rows(&resample_columns(picture, &down), &across)
+    } else {
+        resample_columns(&resample_rows(picture, &across), &down)
+    }
 }
 
-fn lanczos(t: f64) -> f64 {
-    let sinc = |t: f64| if t == 0.0 { 1.0 } else { (t * PI).sin() / (t * PI) };
-    if t.abs() < LANCZOS_RADIUS { sinc(t) * sinc(t / LANCZOS_RADIUS) } else { 0.0 }
+/// Whether Pillow resamples the columns before the rows: from version 13 on it does where the height loses pixels, and
+/// more than twice as many as the width. Older versions always begin with the rows.
+fn columns_first(horizontal: Side, vertical: Side) -> bool {
+    let lost = |side: Side| side.source as i64 - side.resized as i64;
+    lost(vertical) > (2 * lost(horizontal)).max(0)
 }
 
-fn taps(side: Side) -> Vec<Taps> {
-    (side.offset..side.offset + side.kept).map(|pixel| pixel_taps(side, pixel)).collect()
+fn taps(filter: Filter, side: Side) -> Vec<Taps> {
+    (side.offset..side.offset + side.kept).map(|pixel| pixel_taps(filter, side, pixel)).collect()
 }
 
-fn pixel_taps(side: Side, pixel: usize) -> Taps {
+fn pixel_taps(filter: Filter, side: Side, pixel: usize) -> Taps {
     let scale = side.source as f64 / side.resized as f64;
     let widening = scale.max(1.0);
-    let reach = LANCZOS_RADIUS * widening;
+    let reach = filter.radius() * widening;
     let centre = (pixel as f64 + 0.5) * scale;
     // Float-to-integer casts saturate: what lies left of the picture becomes 0.
     let first = (centre - reach + 0.5) as usize;
     let end = ((centre + reach + 0.5) as usize).min(side.source);
-    let weights: Vec<f64> = (first..end).map(|x| lanczos((x as f64 - centre + 0.5) * (1.0 / widening))).collect();
+    let weights: Vec<f64> = (first..end).map(|x| filter.weight((x as f64 - centre + 0.5) * (1.0 / widening))).collect();
     let sum: f64 = weights.iter().sum();
     Taps { first, weights: weights.iter().map(|weight| fixed_point(weight / sum)).collect() }
 }
@@ -117,16 +171,36 @@ mod tests {
         png(include_bytes!("fixtures/resize_source.png"))
     }
 
-    fn whole(source: usize, resized: usize) -> Side {
-        Side { source, resized, offset: 0, kept: resized }
+    /// Resizes the source to the recorded size, and expects the recorded bytes.
+    fn check(filter: Filter, recorded: &[u8]) {
+        let recorded = png(recorded);
+        let (width, height) = (recorded.width, recorded.height);
+        let resized = resize_and_crop(&source(), filter, Side::whole(53, width), Side::whole(37, height));
+        assert!(resized == recorded, "{filter:?} to {width}x{height} differs from Pillow");
     }
 
     #[test]
-    fn equals_pillow_down_and_up() {
-        for recorded in [png(include_bytes!("fixtures/resize_down.png")), png(include_bytes!("fixtures/resize_up.png"))]
-        {
-            let (width, height) = (recorded.width, recorded.height);
-            assert_eq!(resize_and_crop(&source(), whole(53, width), whole(37, height)), recorded, "{width}x{height}");
+    fn lanczos_equals_pillow_down_and_up() {
+        check(Filter::Lanczos, include_bytes!("fixtures/resize_down.png"));
+        check(Filter::Lanczos, include_bytes!("fixtures/resize_up.png"));
+    }
+
+    #[test]
+    fn bicubic_equals_pillow_down_up_and_mixed() {
+        check(Filter::Bicubic, include_bytes!("fixtures/resize_bicubic_down.png"));
+        check(Filter::Bicubic, include_bytes!("fixtures/resize_bicubic_up.png"));
+        check(Filter::Bicubic, include_bytes!("fixtures/resize_bicubic_mixed.png"));
+    }
+
+    #[test]
+    fn passes_are_ordered_as_pillow_13_orders_them() {
+        // (width, resized width), (height, resized height) next to where Pillow's bytes change their order
+        let turns = [((100, 90), (50, 30), (51, 30)), ((64, 63), (12, 10), (13, 10)), ((30, 40), (10, 10), (10, 9))];
+        for (width, by_rows, by_columns) in turns {
+            let order =
+                |height: (usize, usize)| columns_first(Side::whole(width.0, width.1), Side::whole(height.0, height.1));
+            assert!(!order(by_rows), "{width:?} {by_rows:?}");
+            assert!(order(by_columns), "{width:?} {by_columns:?}");
         }
     }
 
@@ -135,7 +209,7 @@ mod tests {
         let full = png(include_bytes!("fixtures/resize_up.png"));
         let horizontal = Side { source: 53, resized: 80, offset: 13, kept: 40 };
         let vertical = Side { source: 37, resized: 61, offset: 7, kept: 20 };
-        let cropped = resize_and_crop(&source(), horizontal, vertical);
+        let cropped = resize_and_crop(&source(), Filter::Lanczos, horizontal, vertical);
         for y in 0..20 {
             let start = ((y + 7) * 80 + 13) * 3;
             assert_eq!(cropped.rgb[y * 120..][..120], full.rgb[start..start + 120], "row {y}");
@@ -144,6 +218,9 @@ mod tests {
 
     #[test]
     fn same_size_changes_nothing() {
-        assert_eq!(resize_and_crop(&source(), whole(53, 53), whole(37, 37)), source());
+        for filter in [Filter::Lanczos, Filter::Bicubic] {
+            let same = resize_and_crop(&source(), filter, Side::whole(53, 53), Side::whole(37, 37));
+            assert_eq!(same, source(), "{filter:?}");
+        }
     }
 }
