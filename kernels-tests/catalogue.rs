@@ -12,13 +12,14 @@ const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
 /// Every op on its own tape, in the shapes and types that choose between its kernels.
 pub fn tapes() -> Vec<Tape> {
-    let ops: [fn(&mut Tape); 21] = [
+    let ops: [fn(&mut Tape); 22] = [
         accumulate,
         activations,
         adamw,
         add,
         add_channels,
         attention,
+        cached_attention,
         combine,
         concat,
         conv3x3,
@@ -100,6 +101,14 @@ fn attention(tape: &mut Tape) {
     let x = input(tape, &[1, 4096, 512]);
     let out = ops::attention(tape, x, x, x, 1, Mask::None);
     keep(tape, out, &[]);
+}
+
+fn cached_attention(tape: &mut Tape) {
+    let step = tape.input_of("step", &[4], DType::U32);
+    let [cache, row] = [&[3, 30, 128][..], &[3, 128]].map(|shape| input(tape, shape));
+    let next = ops::extend_cache(tape, step, cache, row);
+    let out = ops::cached_attention(tape, step, row, next, next, 2);
+    tape.keep("out", out);
 }
 
 fn combine(tape: &mut Tape) {

@@ -3,7 +3,7 @@ use lora_wgpu::{
     tape::{Tape, Value},
 };
 
-use crate::support::{Fixture, Tensor, assert_close, devices, devices_and_bands, evaluate_with_gradients};
+use crate::support::{Fixture, Tensor, assert_close, devices, devices_and_bands, evaluate, evaluate_with_gradients};
 
 fn concat(tape: &mut Tape, values: &[Value]) -> Vec<Value> {
     vec![ops::concat(tape, values[0], values[1])]
@@ -34,6 +34,21 @@ fn agrees_with_plain_loops() {
             assert_close(device.name, &result.outputs[0], &out, 0.0);
             assert_close(device.name, result.gradients[0].as_ref().unwrap(), &d_a, 0.0);
             assert_close(device.name, result.gradients[1].as_ref().unwrap(), &d_b, 0.0);
+        }
+    }
+}
+
+#[test]
+fn parts_of_a_split_are_its_channels_in_order() {
+    let (pixels, channels, parts) = (131, 24, 3);
+    let x = Tensor::random(&[pixels, channels], 1);
+    let part = channels / parts;
+    for device in devices_and_bands() {
+        let outputs = evaluate(&device.gpu, &[x.clone()], |tape, values| ops::split(tape, values[0], parts));
+        for (index, actual) in outputs.iter().enumerate() {
+            let rows = x.data.chunks_exact(channels).flat_map(|row| &row[index * part..][..part]);
+            let expected: Vec<f64> = rows.map(|&value| f64::from(value)).collect();
+            assert_close(device.name, actual, &expected, 0.0);
         }
     }
 }

@@ -6,6 +6,7 @@ mod adamw;
 mod add;
 mod add_channels;
 mod attention;
+mod cached_attention;
 mod catalogue;
 mod combine;
 mod concat;

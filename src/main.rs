@@ -1,5 +1,5 @@
-//! `lora-wgpu`: exit code 0 where all went well, 1 where a check failed, 2 where the user or the environment is at fault,
-//! 130 where the user stopped it.
+//! `lora-wgpu`: exit code 0 where all went well, 1 where a check failed or a picture was left out, 2 where the user or
+//! the environment is at fault, 130 where the user stopped it.
 
 use std::{
     io::{self, Write},

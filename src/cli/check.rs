@@ -12,13 +12,14 @@ use clap::Args;
 
 use crate::{
     gpu::{Gpu, GpuOptions},
+    label::case::LabelCase,
     sample::{
         case::SamplingCase,
         loras::{KnownModules, LoraSet},
     },
     tape::Checkpointing,
     train::case::{CaseOptions, GroupError, TrainingCase, compare, run},
-    weights::{Checkpoint, OwnedTensor, SafetensorsFile, write_safetensors},
+    weights::{Checkpoint, ModelFolder, OwnedTensor, SafetensorsFile, write_safetensors},
 };
 
 use super::{
@@ -26,12 +27,12 @@ use super::{
     device::{self, Kernels},
 };
 
-/// Run a recorded training or sampling case and compare it with its reference.
+/// Run a recorded training, sampling or captioning case and compare it with its reference.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The recorded case (safetensors)
     case: PathBuf,
-    /// The checkpoint it was recorded with: a single file or a diffusers folder
+    /// The model it was recorded with: a single file or a diffusers folder; a BLIP or CLIP folder for captions and tags
     #[arg(long, value_name = "MODEL")]
     base_model: PathBuf,
     /// What PyTorch recorded; without it, nothing is compared
@@ -61,11 +62,10 @@ pub struct CheckArgs {
 pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome> {
     let case = Case::open(args)?;
     let reference = args.reference.as_deref().map(SafetensorsFile::open).transpose()?;
-    let checkpoint = Checkpoint::open(&args.base_model, None)?;
     let variant = args.kernels.map(Into::into);
     let options = GpuOptions { device: args.device.clone(), variant, ..Default::default() };
     let gpu = device::open(&options, &mut |line| eprintln!("{line}"))?;
-    let recorded = case.run(&gpu, &checkpoint, args)?;
+    let recorded = case.run(&gpu, args)?;
     let errors = reference.map(|reference| compare(&reference, &recorded)).transpose()?;
     if let Some(path) = &args.out {
         write_safetensors(path, recorded, &BTreeMap::new()).context("--out")?;
@@ -74,33 +74,41 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome> {
     Ok(if report(&errors, out)? { Outcome::Success } else { Outcome::CheckFailed })
 }
 
+/// A case with the model that it is run on.
 enum Case {
-    Training(TrainingCase),
-    Sampling(SamplingCase),
+    Training(TrainingCase, Checkpoint),
+    Sampling(SamplingCase, Checkpoint),
+    Label(LabelCase, ModelFolder),
 }
 
 impl Case {
     fn open(args: &CheckArgs) -> Result<Self> {
-        let file = SafetensorsFile::open(&args.case)?;
+        let (file, model) = (SafetensorsFile::open(&args.case)?, &args.base_model);
         if SamplingCase::is_one(&file) {
             ensure!(!args.gradient_checkpointing, "--gradient-checkpointing is for training cases");
-            return Ok(Self::Sampling(SamplingCase::read(&file)?));
+            return Ok(Self::Sampling(SamplingCase::read(&file)?, Checkpoint::open(model, None)?));
         }
-        ensure!(args.lora.is_none(), "--lora is for sampling cases; {} is a training case", args.case.display());
-        Ok(Self::Training(TrainingCase::open(&args.case)?))
+        ensure!(args.lora.is_none(), "--lora is for sampling cases; {} is none", args.case.display());
+        if LabelCase::is_one(&file) {
+            ensure!(!args.gradient_checkpointing, "--gradient-checkpointing is for training cases");
+            let case = LabelCase::read(&file)?;
+            let folder = ModelFolder::open(model, case.kind())?;
+            return Ok(Self::Label(case, folder));
+        }
+        Ok(Self::Training(TrainingCase::open(&args.case)?, Checkpoint::open(model, None)?))
     }
 
-    fn run(&self, gpu: &Gpu, checkpoint: &Checkpoint, args: &CheckArgs) -> Result<Vec<OwnedTensor>> {
+    fn run(&self, gpu: &Gpu, args: &CheckArgs) -> Result<Vec<OwnedTensor>> {
         let start = Instant::now();
         match self {
-            Self::Training(case) => {
+            Self::Training(case, checkpoint) => {
                 let checkpointing =
                     if args.gradient_checkpointing { Checkpointing::Blocks } else { Checkpointing::Off };
                 run(gpu, checkpoint, case, CaseOptions { checkpointing }, |step, loss| {
                     eprintln!("step {:>3}  loss {loss:.8}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
                 })
             }
-            Self::Sampling(case) => {
+            Self::Sampling(case, checkpoint) => {
                 let lora = |path: &PathBuf| LoraSet::of_file(path, &KnownModules::of(checkpoint)?);
                 let loras = args.lora.as_ref().map(lora).transpose()?.unwrap_or_default();
                 loras.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
@@ -108,6 +116,7 @@ impl Case {
                     eprintln!("step {:>3}  {:>7.1} s", step + 1, start.elapsed().as_secs_f64());
                 })
             }
+            Self::Label(case, folder) => case.run(gpu, folder),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::captions::{Captions, from_sidecars, from_table};
 use super::folder::PictureFolder;
@@ -54,7 +54,7 @@ impl Dataset {
     /// names absent files or one file twice, text that cannot be decoded.
     pub fn open(options: &DatasetOptions, tokenizer: &ClipTokenizer) -> Result<Self> {
         ensure!(options.num_repeats > 0, "num_repeats is 0: no picture would ever be shown");
-        let mut folder = PictureFolder::list(&options.train_data_dir, options.num_repeats)?;
+        let mut folder = PictureFolder::list(&options.train_data_dir, options.num_repeats).context("train_data_dir")?;
         let found = match metadata_table(options, &folder)? {
             Some(table) => from_table(&table, &mut folder, options.num_repeats)?,
             None => {

@@ -41,8 +41,8 @@ impl PictureFolder {
     /// to nothing, and on pictures of formats that are not read where the same picture does not lie beside them in
     /// one that is.
     pub fn list(root: &Path, num_repeats: usize) -> Result<Self> {
-        ensure!(root.exists(), "there is no folder {}: check train_data_dir", root.display());
-        ensure!(root.is_dir(), "{} is a file, not a folder: check train_data_dir", root.display());
+        ensure!(root.exists(), "there is no folder {}: give the one that holds the pictures", root.display());
+        ensure!(root.is_dir(), "{} is a file: give the folder that holds the pictures", root.display());
         let root = root.to_owned();
         let mut listing = Self { root, pictures: vec![], foreign: vec![], others: vec![], unread_folders: vec![] };
         listing.add_files(&listing.root.clone(), num_repeats)?;

@@ -21,6 +21,8 @@ pub enum Purpose {
     LoraInit = 3,
     /// ε of a probe: the same at every measurement.
     ProbeNoise = 4,
+    /// Tokens of a caption that is drawn at random; the sample is the picture.
+    Caption = 5,
 }
 
 /// The numbers of one (seed, purpose, step, sample).

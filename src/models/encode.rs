@@ -84,7 +84,7 @@ impl<'a> TextEncoder<'a> {
     /// # Errors
     /// A token outside of the vocabulary.
     pub fn embed(&self, ids: &[u32]) -> Result<Vec<f32>> {
-        self.model.embed(ids)
+        self.model.embed(ids, self.tokens())
     }
 
     /// What the first layer gave for the last [`TextEncoder::encode`], (B, tokens, width).

@@ -1,17 +1,22 @@
 //! Reading a model's widths off a checkpoint.
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::weights::PartTensors;
 
-/// A checkpoint that lacks a tensor whose shape tells a width.
+/// Head size of the usual transformers (768 wide: 12 heads).
+const HEAD_SIZE: usize = 64;
+/// Heads of networks too narrow for that.
+const SMALL_HEADS: usize = 4;
+
+/// A checkpoint of which no network can be built.
 #[derive(Debug, Error)]
-#[error(
-    "the checkpoint's {part} lacks `{name}`, whose shape tells its width; is this a Stable Diffusion v1 checkpoint?"
-)]
-pub struct ShapeError {
-    pub part: &'static str,
-    pub name: String,
+pub enum ShapeError {
+    #[error("the checkpoint's {part} lacks `{name}`, whose shape tells its width; is this the right kind of model?")]
+    Missing { part: &'static str, name: String },
+    #[error("the {part}'s config.json names the activation `{name}`; gelu and quick_gelu are understood")]
+    Activation { part: &'static str, name: String },
 }
 
 /// A part whose shapes are asked for by name.
@@ -24,7 +29,7 @@ impl Shapes<'_> {
     /// Size of dimension `axis` of the tensor `name`.
     pub fn size(&self, name: &str, axis: usize) -> Result<usize, ShapeError> {
         let size = self.tensors.get(name).and_then(|tensor| tensor.shape.get(axis).copied());
-        size.ok_or_else(|| ShapeError { part: self.part, name: name.to_owned() })
+        size.ok_or_else(|| ShapeError::Missing { part: self.part, name: name.to_owned() })
     }
 
     /// How many consecutive numbers from 0 complete `name` to an existing tensor.
@@ -32,9 +37,20 @@ impl Shapes<'_> {
         (0..).take_while(|&index| self.tensors.get(&name(index)).is_some()).count()
     }
 
+    /// Heads of attention over `width` channels, from `config.json`, else of the usual size; narrower networks than
+    /// any real one, as tests have them, have four.
+    pub fn heads(&self, width: usize) -> usize {
+        let guess = if width >= SMALL_HEADS * HEAD_SIZE { width / HEAD_SIZE } else { SMALL_HEADS };
+        self.configured("num_attention_heads").unwrap_or(guess)
+    }
+
     /// A whole number of the part's `config.json`.
     pub fn configured(&self, key: &str) -> Option<usize> {
-        let value = self.tensors.config()?.get(key)?;
-        value.as_u64().map(|number| number as usize)
+        self.value(key)?.as_u64().map(|number| number as usize)
+    }
+
+    /// A setting of the part's `config.json`.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.tensors.config()?.get(key)
     }
 }

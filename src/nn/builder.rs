@@ -124,6 +124,15 @@ impl<'a> Builder<'a> {
         self.take(name, &[&conv_shape[..2], &conv_shape], &shape, Layout::Matrix { out_features, in_features })
     }
 
+    /// A convolution whose kernel is as large as its stride, `(out_channels, in_channels, size, size)`, as the matrix
+    /// that multiplies its patches.
+    pub fn patch_matrix(&self, name: &str, in_channels: usize, size: usize, out_channels: usize) -> Weight {
+        let in_features = in_channels * size * size;
+        let shape = [padded(out_channels), padded(in_features)];
+        let layout = Layout::Matrix { out_features: out_channels, in_features };
+        self.take(name, &[&[out_channels, in_channels, size, size]], &shape, layout)
+    }
+
     /// A 3×3 convolution's weight as `(9, in_channels, out_channels)` in the checkpoint's own precision.
     pub fn conv3x3(&self, name: &str, in_channels: usize, out_channels: usize) -> Weight {
         let stored = [out_channels, in_channels, 3, 3];
@@ -149,6 +158,20 @@ impl<'a> Builder<'a> {
             None => self.problem(format!("{name} is missing")),
         }
         tensor
+    }
+
+    /// A few numbers that the host works with, `count` of them in any shape; zeros where the checkpoint has them not.
+    pub fn host_values(&self, name: &str, count: usize) -> Vec<f32> {
+        let name = self.name(name);
+        let values = match self.part.get(&name) {
+            Some(tensor) if tensor.len() == count => tensor.to_f32().map_err(|error| format!("{error:#}")),
+            Some(tensor) => Err(format!("{name} has the shape {:?}, not {count} elements", tensor.shape)),
+            None => Err(format!("{name} is missing")),
+        };
+        values.unwrap_or_else(|problem| {
+            self.problem(problem);
+            vec![0.0; count]
+        })
     }
 
     /// Notes a layer that a LoRA may adapt.

@@ -29,6 +29,19 @@ impl Linear {
         Self { path: builder.path().to_owned(), weight, bias: None }
     }
 
+    /// A convolution over patches that do not overlap, without its bias: `x` holds the patches, each in the order
+    /// (in_channels, size, size).
+    pub fn of_patches(builder: &Builder<'_>, in_channels: usize, size: usize, out_channels: usize) -> Self {
+        let weight = builder.patch_matrix("weight", in_channels, size, out_channels);
+        Self { path: builder.path().to_owned(), weight, bias: None }
+    }
+
+    /// With a weight that another layer has too, and a bias of its own.
+    pub fn tied(builder: &Builder<'_>, weight: Weight, out_features: usize) -> Self {
+        let bias = builder.vector("bias", out_features);
+        Self { path: builder.path().to_owned(), weight, bias: Some(bias) }
+    }
+
     /// `x`: (…, in) to (…, out).
     pub fn forward(&self, tape: &mut Tape, x: Value, adapters: &Adapters) -> Value {
         let weight = self.weight.on(tape);

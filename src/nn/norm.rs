@@ -41,23 +41,29 @@ impl GroupNorm {
     }
 }
 
-/// LayerNorm over the last dimension, eps 1e-5.
+/// LayerNorm over the last dimension.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
     path: String,
     gamma: Weight, // (C)
     beta: Weight,  // (C)
+    eps: f32,
 }
 
 impl LayerNorm {
+    /// With the eps that PyTorch and Stable Diffusion take, 1e-5.
     pub fn new(builder: &Builder<'_>, width: usize) -> Self {
+        Self::with_eps(builder, width, 1e-5)
+    }
+
+    pub fn with_eps(builder: &Builder<'_>, width: usize, eps: f32) -> Self {
         let (gamma, beta) = (builder.vector("weight", width), builder.vector("bias", width));
-        Self { path: builder.path().to_owned(), gamma, beta }
+        Self { path: builder.path().to_owned(), gamma, beta, eps }
     }
 
     /// `x`: (…, C).
     pub fn forward(&self, tape: &mut Tape, x: Value) -> Value {
         let (gamma, beta) = (self.gamma.on(tape), self.beta.on(tape));
-        tape.scope(&self.path, |tape| ops::layer_norm(tape, x, gamma, beta, 1e-5))
+        tape.scope(&self.path, |tape| ops::layer_norm(tape, x, gamma, beta, self.eps))
     }
 }

@@ -1,4 +1,4 @@
-//! Concatenation along the channels: the U-Net's skip connections.
+//! Concatenation along the channels, as the U-Net's skip connections want it, and its reverse.
 
 use crate::{
     gpu::{Access, Cost, KernelSpec},
@@ -11,7 +11,8 @@ use super::bands::{BAND_ALIGNMENT, bands, flat_workgroups};
 #[derive(Debug)]
 struct Concat;
 
-/// The gradient of one input: the channels from `first` on. Input `d_out`.
+/// The channels of the input from `first` on, as many as the output has; also the gradient of one input of a
+/// concatenation.
 #[derive(Debug)]
 struct Slice {
     first: usize,
@@ -42,6 +43,19 @@ pub fn concat(tape: &mut Tape, a: Value, b: Value) -> Value {
     tape.push_one(Concat, &[a, b], &shape)
 }
 
+/// x `(…, C)` in `parts` values of as many channels each, `(…, C / parts)`: queries, keys and values of one product.
+/// Inference only.
+///
+/// # Panics
+/// Where a part's channels are no multiple of four.
+pub fn split(tape: &mut Tape, x: Value, parts: usize) -> Vec<Value> {
+    let mut shape = tape.shape(x).to_vec();
+    let whole = channels(&shape);
+    assert!(whole.is_multiple_of(4 * parts), "split: {shape:?} into {parts} parts");
+    *shape.last_mut().expect("split: values have channels") = whole / parts;
+    (0..parts).map(|part| tape.push_one(Slice { first: part * whole / parts }, &[x], &shape)).collect()
+}
+
 impl Op for Concat {
     fn name(&self) -> &'static str {
         "concat"
@@ -68,7 +82,7 @@ impl Op for Concat {
 
 impl Op for Slice {
     fn name(&self) -> &'static str {
-        "concat_backward"
+        "split"
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) {

@@ -16,7 +16,7 @@ use super::safetensors_file::SafetensorsFile;
 /// # Errors
 /// No weights in the folder, only pickled ones, an incomplete set of shards.
 pub(super) fn open_component(component: Component, folder: &Path) -> Result<(PartTensors, Option<String>)> {
-    let files = weight_files(component, folder)?
+    let files = weight_files(stem(component), folder)?
         .iter()
         .map(|path| SafetensorsFile::open(path).map(Arc::new))
         .collect::<Result<Vec<_>>>()?;
@@ -42,9 +42,11 @@ fn stem(component: Component) -> &'static str {
     }
 }
 
-/// Full precision before half, one file before shards.
-fn weight_files(component: Component, folder: &Path) -> Result<Vec<PathBuf>> {
-    let stem = stem(component);
+/// The files that hold a model's weights: full precision before half, one file before shards.
+///
+/// # Errors
+/// No weights in the folder, only pickled ones, an incomplete set of shards.
+pub(super) fn weight_files(stem: &str, folder: &Path) -> Result<Vec<PathBuf>> {
     for suffix in ["safetensors", "fp16.safetensors"] {
         let path = folder.join(format!("{stem}.{suffix}"));
         if path.is_file() {

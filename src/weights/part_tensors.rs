@@ -144,6 +144,23 @@ impl PartTensors {
         Ok(left_over)
     }
 
+    /// Every tensor of `files` under its own name, but for tables of positions.
+    ///
+    /// # Errors
+    /// A weight in a storage type that cannot be computed with.
+    pub(super) fn as_stored(files: &[Arc<SafetensorsFile>], config: Option<Value>) -> Result<Self> {
+        let mut part = Self { files: files.to_vec(), config, ..Self::default() };
+        for (index, file) in files.iter().enumerate() {
+            for tensor in file.tensors().filter(|tensor| !is_known_extra(tensor.name) || tensor.dtype.is_float()) {
+                require_float(file, &tensor)?;
+                let name = tensor.name.to_owned();
+                let entry = Entry { file: index, stored_name: name.clone(), shape: tensor.shape.to_vec() };
+                part.entries.insert(name, entry);
+            }
+        }
+        Ok(part)
+    }
+
     /// A component from the files of one layout, and a warning for tensors that are not part of it.
     pub(super) fn collect(
         component: Component,
@@ -182,7 +199,7 @@ fn left_over_warning(component: Component, files: &[Arc<SafetensorsFile>], left_
 fn require_float(file: &SafetensorsFile, tensor: &Tensor) -> Result<()> {
     let path = file.path().display();
     match tensor.dtype {
-        StorageType::F32 | StorageType::F16 | StorageType::BF16 => Ok(()),
+        dtype if dtype.is_float() => Ok(()),
         dtype if dtype.is_fp8() => bail!(
             "{path} is stored as fp8 ({}), too coarse to train on: use the model's fp16 or fp32 file",
             tensor.name

@@ -26,6 +26,11 @@ pub enum StorageType {
 }
 
 impl StorageType {
+    /// Whether weights may be stored so.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F16 | Self::BF16)
+    }
+
     /// Whether one of the fp8 formats.
     pub fn is_fp8(self) -> bool {
         matches!(

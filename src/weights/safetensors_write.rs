@@ -26,6 +26,12 @@ impl OwnedTensor {
         let bytes = bytemuck::cast_slice(values).to_vec();
         Self { name: name.to_owned(), dtype: StorageType::F32, shape: shape.to_vec(), bytes }
     }
+
+    /// A tensor of row-major whole numbers.
+    pub fn i64(name: &str, values: &[i64], shape: &[usize]) -> Self {
+        let (dtype, bytes) = (StorageType::Other(Dtype::I64), bytemuck::cast_slice(values).to_vec());
+        Self { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes }
+    }
 }
 
 /// Writes a safetensors file atomically, and reads it back before it takes its name.

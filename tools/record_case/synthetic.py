@@ -16,7 +16,7 @@ RESIDUAL_ENDS = ("conv2.weight", "to_out.0.weight", "ff.net.2.weight", "proj_out
 
 # Chosen so that predicted noise and scaled latents have a standard deviation near 1, as the real model's.
 OUTPUT_GAINS = {"unet.conv_out.weight": 2.0, "vae.quant_conv.weight": 8.0, "vae.post_quant_conv.weight": 0.125}
-EMBEDDING_DEVIATIONS = {"token_embedding.weight": 0.05, "position_embedding.weight": 0.03}
+EMBEDDING_DEVIATIONS = {"token_embedding.weight": 0.05, "position_embedding.weight": 0.03, "word_embeddings.weight": 1.0}
 
 
 def raw_bits(name, count):

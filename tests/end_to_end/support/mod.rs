@@ -2,6 +2,7 @@
 
 pub mod case;
 pub mod devices;
+pub mod label_models;
 pub mod synthetic;
 mod topology;
 pub mod workspace;

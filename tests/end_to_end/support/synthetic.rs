@@ -8,7 +8,6 @@ use std::{
 
 use half::f16;
 use lora_wgpu::weights::{OwnedTensor, StorageType, write_safetensors};
-use safetensors::Dtype;
 
 use super::topology::{Parameter, parameters};
 
@@ -20,7 +19,8 @@ const RESIDUAL_ENDS: [&str; 6] =
 const OUTPUT_GAINS: [(&str, f64); 3] =
     [("unet.conv_out.weight", 2.0), ("vae.quant_conv.weight", 8.0), ("vae.post_quant_conv.weight", 0.125)];
 
-const EMBEDDING_DEVIATIONS: [(&str, f64); 2] = [("token_embedding.weight", 0.05), ("position_embedding.weight", 0.03)];
+const EMBEDDING_DEVIATIONS: [(&str, f64); 3] =
+    [("token_embedding.weight", 0.05), ("position_embedding.weight", 0.03), ("word_embeddings.weight", 1.0)];
 
 const POSITION_IDS: &str = "cond_stage_model.transformer.text_model.embeddings.position_ids";
 
@@ -44,7 +44,8 @@ pub fn uniform(name: &str, count: usize, deviation: f64) -> Vec<f32> {
     raw_bits(name, count).map(|bits| (bits as f32 - 8_388_608.0) / 8_388_608.0 * factor).collect()
 }
 
-fn values(parameter: &Parameter) -> Vec<f32> {
+/// The values of a parameter.
+pub fn values(parameter: &Parameter) -> Vec<f32> {
     let Parameter { name, shape, .. } = parameter;
     let count = shape.iter().product();
     if name.ends_with(".bias") {
@@ -58,7 +59,7 @@ fn values(parameter: &Parameter) -> Vec<f32> {
     }
     let output = OUTPUT_GAINS.iter().find(|(output, _)| output == name).map(|(_, gain)| *gain);
     let inner = if RESIDUAL_ENDS.iter().any(|end| name.ends_with(end)) { 0.5 } else { 1.0 };
-    let fan_in: usize = shape[1..].iter().product();
+    let fan_in: usize = shape.iter().skip(1).product();
     uniform(name, count, output.unwrap_or(inner) / (fan_in as f64).sqrt())
 }
 
@@ -69,8 +70,7 @@ pub fn f32_tensor(name: &str, shape: &[usize], values: &[f32]) -> OwnedTensor {
 
 /// A tensor of whole numbers.
 pub fn i64_tensor(name: &str, shape: &[usize], values: &[i64]) -> OwnedTensor {
-    let bytes = bytemuck::cast_slice(values).to_vec();
-    OwnedTensor { name: name.to_owned(), dtype: StorageType::Other(Dtype::I64), shape: shape.to_vec(), bytes }
+    OwnedTensor::i64(name, values, shape)
 }
 
 /// The tensors of the checkpoint in the original layout, as f32.
