@@ -44,7 +44,8 @@ fn parts_of_a_split_are_its_channels_in_order() {
     let x = Tensor::random(&[pixels, channels], 1);
     let part = channels / parts;
     for device in devices_and_bands() {
-        let outputs = evaluate(&device.gpu, &[x.clone()], |tape, values| ops::split(tape, values[0], parts));
+        let outputs =
+            evaluate(&device.gpu, std::slice::from_ref(&x), |tape, values| ops::split(tape, values[0], parts));
         for (index, actual) in outputs.iter().enumerate() {
             let rows = x.data.chunks_exact(channels).flat_map(|row| &row[index * part..][..part]);
             let expected: Vec<f64> = rows.map(|&value| f64::from(value)).collect();
