@@ -6,6 +6,7 @@ pub mod config;
 pub mod data;
 pub mod diffusion;
 pub mod gpu;
+pub mod label;
 pub mod models;
 pub mod nn;
 pub mod ops;
