@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod device;
 mod devices;
+mod label;
 mod man;
 mod sample;
 mod train;
@@ -23,6 +24,7 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Label(label::LabelArgs),
     Train(train::TrainArgs),
     Sample(sample::SampleArgs),
     Check(check::CheckArgs),
@@ -36,7 +38,7 @@ enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Success,
-    /// What was to be checked does not hold; the output says what.
+    /// What was to be checked does not hold, or a picture was left out; the output says what.
     CheckFailed,
     /// The user stopped it; what was done until then is saved.
     Interrupted,
@@ -52,6 +54,7 @@ impl Cli {
     /// What the user or the environment got wrong, and a closed `out` (see [`is_broken_pipe`]).
     pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         match &self.command {
+            Command::Label(args) => label::label(args, out),
             Command::Train(args) => train::train(args, out),
             Command::Sample(args) => sample::sample(args, out),
             Command::Check(args) => check::check(args, out),

@@ -28,7 +28,7 @@ pub struct Captions {
 /// Captions from the table at `path`. Pictures that only the table names (in inner folders) join `folder`.
 /// Errors: a row whose file is not there, two rows for one file.
 pub fn from_table(path: &Path, folder: &mut PictureFolder, num_repeats: usize) -> Result<Captions> {
-    let MetadataTable { rows, encoding } = MetadataTable::read(path)?;
+    let MetadataTable { rows, encoding, .. } = MetadataTable::read(path)?;
     let by_picture = rows_by_picture(path, &rows, folder)?;
     adopt(by_picture.keys(), folder, num_repeats);
     let captions =
@@ -101,12 +101,6 @@ fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Where a row's file lies: tables written on Windows separate folders by `\`.
-fn row_path(folder: &PictureFolder, row: &Row) -> PathBuf {
-    let name = row.file_name.replace('\\', "/");
-    folder.root.join(name.trim_start_matches("./"))
-}
-
 /// Pictures that only the table names, in inner folders.
 fn adopt<'a>(named: impl Iterator<Item = &'a PathBuf>, folder: &mut PictureFolder, num_repeats: usize) {
     let listed: BTreeSet<PathBuf> = folder.pictures.iter().map(|picture| picture.path.clone()).collect();
@@ -164,7 +158,7 @@ fn rows_by_picture<'a>(table: &Path, rows: &'a [Row], folder: &PictureFolder) ->
     let mut by_picture: BTreeMap<PathBuf, &Row> = BTreeMap::new();
     let mut absent = Vec::new();
     for row in rows {
-        let Some(path) = files.find(row_path(folder, row)) else {
+        let Some(path) = files.find(row.path(&folder.root)) else {
             absent.push(row);
             continue;
         };

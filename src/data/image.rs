@@ -183,7 +183,7 @@ mod tests {
                 let message = message(&whole[..kept]);
                 assert!(message.contains("broken.png"), "{message}");
                 assert!(
-                    message.contains("cut short") && message.contains("nothing was trained"),
+                    message.contains("cut short") && message.contains("save or copy it again"),
                     "{format:?}: {message}"
                 );
             }

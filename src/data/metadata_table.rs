@@ -1,6 +1,6 @@
 //! Metadata tables: captions of many pictures in one csv or jsonl file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
@@ -20,10 +20,20 @@ pub struct Row {
     pub caption: String,
 }
 
+impl Row {
+    /// Where the row's file lies if `root` is the picture folder: tables written on Windows separate folders by `\`.
+    pub fn path(&self, root: &Path) -> PathBuf {
+        let name = self.file_name.replace('\\', "/");
+        root.join(name.trim_start_matches("./"))
+    }
+}
+
 /// A metadata table.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MetadataTable {
     pub rows: Vec<Row>,
+    /// Columns of a csv that were passed over.
+    pub other_columns: Vec<String>,
     /// The encoding's name where it is not UTF-8.
     pub encoding: Option<&'static str>,
 }
@@ -32,8 +42,15 @@ impl MetadataTable {
     /// Reads a `.csv` or `.jsonl` table; `.tsv` and `.txt` are read as csv, for Excel saves such. Columns (or keys) are one of `filename`, `file_name`, `image` and one of
     /// `prompt`, `text`, `caption`; others are passed over. A csv may be separated by commas, semicolons or tabs.
     /// Where its header has the file and the caption column only, a caption may hold separators without being
-    /// quoted: the row's first one splits. Errors name file and line.
+    /// quoted: the row's first one splits. Errors name file and line; a table without rows is one.
     pub fn read(path: &Path) -> Result<Self> {
+        let table = Self::read_even_empty(path)?;
+        ensure!(!table.rows.is_empty(), "the metadata table {} has no rows", path.display());
+        Ok(table)
+    }
+
+    /// As [`Self::read`], for a table that is yet to be filled.
+    pub fn read_even_empty(path: &Path) -> Result<Self> {
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let parse = match extension.as_str() {
             "csv" | "tsv" | "txt" => csv_rows,
@@ -45,9 +62,9 @@ impl MetadataTable {
             _ => bail!("{}: a metadata table ends in .csv or .jsonl", path.display()),
         };
         let DecodedText { text, encoding } = read_text(path)?;
-        let rows = parse(&text).with_context(|| format!("cannot use the metadata table {}", path.display()))?;
-        ensure!(!rows.is_empty(), "the metadata table {} has no rows", path.display());
-        Ok(Self { rows, encoding })
+        let (rows, other_columns) =
+            parse(&text).with_context(|| format!("cannot use the metadata table {}", path.display()))?;
+        Ok(Self { rows, other_columns, encoding })
     }
 }
 
@@ -56,18 +73,18 @@ struct Columns {
     file_name: usize,
     caption: usize,
     count: usize,
+    others: Vec<String>,
     delimiter: u8,
 }
 
 impl Columns {
     fn find(header: &csv::StringRecord, delimiter: u8) -> Result<Self> {
         let names: Vec<String> = header.iter().map(|name| name.trim().to_lowercase()).collect();
-        Ok(Self {
-            file_name: find_column(&names, &FILE_COLUMNS)?,
-            caption: find_column(&names, &CAPTION_COLUMNS)?,
-            count: names.len(),
-            delimiter,
-        })
+        let file_name = find_column(&names, &FILE_COLUMNS)?;
+        let caption = find_column(&names, &CAPTION_COLUMNS)?;
+        let others = header.iter().enumerate().filter(|(index, _)| ![file_name, caption].contains(index));
+        let others = others.map(|(_, name)| name.trim().to_owned()).collect();
+        Ok(Self { file_name, caption, count: names.len(), others, delimiter })
     }
 
     fn row(&self, fields: &csv::StringRecord, line: usize) -> Result<Row> {
@@ -107,7 +124,8 @@ fn find_column(names: &[String], wanted: &[&str]) -> Result<usize> {
     }
 }
 
-fn csv_rows(text: &str) -> Result<Vec<Row>> {
+/// The rows, and the names of columns that were passed over.
+fn csv_rows(text: &str) -> Result<(Vec<Row>, Vec<String>)> {
     let (delimiter, header) = delimiter(text);
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(&text.as_bytes()[header..]);
@@ -122,7 +140,7 @@ fn csv_rows(text: &str) -> Result<Vec<Row>> {
         rows.push(columns.row(&fields, line)?);
         start = end;
     }
-    Ok(rows)
+    Ok((rows, columns.others))
 }
 
 /// The separator, and where the header begins. The header tells it, for no column's name holds one; or a line `sep=;`
@@ -157,9 +175,10 @@ fn unquote(caption: &str) -> String {
     }
 }
 
-fn jsonl_rows(text: &str) -> Result<Vec<Row>> {
+fn jsonl_rows(text: &str) -> Result<(Vec<Row>, Vec<String>)> {
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(number, line)| jsonl_row(line, number).with_context(|| format!("line {number}"))).collect()
+    let rows = lines.map(|(number, line)| jsonl_row(line, number).with_context(|| format!("line {number}")));
+    Ok((rows.collect::<Result<_>>()?, Vec::new()))
 }
 
 fn jsonl_row(text: &str, line: usize) -> Result<Row> {
@@ -183,8 +202,8 @@ fn string_value<'a>(object: &'a Map<String, Value>, wanted: &[&str]) -> Result<&
 mod tests {
     use super::*;
 
-    fn captions(rows: Result<Vec<Row>>) -> Vec<(usize, String, String)> {
-        rows.unwrap().into_iter().map(|row| (row.line, row.file_name, row.caption)).collect()
+    fn captions(table: Result<(Vec<Row>, Vec<String>)>) -> Vec<(usize, String, String)> {
+        table.unwrap().0.into_iter().map(|row| (row.line, row.file_name, row.caption)).collect()
     }
 
     fn row(line: usize, file_name: &str, caption: &str) -> (usize, String, String) {
@@ -210,6 +229,7 @@ mod tests {
         for text in ["file_name,text\na.png,x", "Image;Prompt\na.png;x", "caption\tid\timage\nx\t7\ta.png"] {
             assert_eq!(captions(csv_rows(text)), [row(2, "a.png", "x")], "{text}");
         }
+        assert_eq!(csv_rows("prompt,Year,file_name,\n").unwrap().1, ["Year", ""]);
         assert_eq!(captions(csv_rows("sep=;\nfilename;prompt\na.png;x, y")), [row(3, "a.png", "x, y")]);
     }
 

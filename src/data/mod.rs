@@ -10,13 +10,13 @@
 mod captions;
 pub mod dataset;
 mod fit;
-mod folder;
+pub mod folder;
 mod foreign;
 pub mod image;
 pub mod latent_cache;
-mod metadata_table;
+pub mod metadata_table;
 pub mod names;
-mod resize;
+pub mod resize;
 pub mod sheet;
 pub mod split;
 pub mod text_encoding;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Error, Result, bail};
 
 use crate::{
-    data::{folder::PictureFolder, image::decode},
+    data::{folder::PictureFolder, image::decode, names::counted, resize::RgbPicture},
     gpu::Gpu,
 };
 
@@ -64,6 +64,9 @@ impl Labelling {
         };
         let mut notes = vec![format!("{all} pictures in {}{kept}", self.folder.root.display())];
         notes.extend(self.store.notes(&self.folder));
+        notes.extend(self.job.wording.replacements.notes.iter().cloned());
+        let tags = self.job.tagger.iter().filter_map(|tagger| tagger.tags.encoding);
+        notes.extend(tags.map(|encoding| format!("the list of tags was read as {encoding}")));
         notes
     }
 
@@ -88,9 +91,9 @@ impl Labelling {
     /// Trouble with the disk.
     pub fn finish(mut self, watch: &mut Watch<'_>) -> Result<Summary> {
         if let Place::Table(table) = &self.job.place {
-            let page = table.with_extension("html");
+            let (table, page) = (table.clone(), table.with_extension("html"));
             self.write_page(&page, watch)?;
-            self.summary.files = vec![table.clone(), page];
+            self.summary.files = vec![table, page];
         }
         if self.tags.is_some() {
             self.summary.files.push(tag_table(&self.job));
@@ -137,12 +140,16 @@ impl Labelling {
 
     fn note_near_duplicates(&mut self, vectors: &[(usize, Vec<f32>)], watch: &mut Watch<'_>) {
         let embeddings: Vec<Vec<f32>> = vectors.iter().map(|(_, vector)| vector.clone()).collect();
+        let mut pairs = Vec::new();
         for (left, right, _) in near_duplicates(&embeddings, NEARLY_THE_SAME) {
             let pair = [vectors[left].0, vectors[right].0];
             let [left, right] = pair.map(|index| self.names.name(index).to_owned());
-            let _ = watch(Event::Line(&format!("note: {left} and {right} are nearly the same picture")));
+            pairs.push(format!("{left} and {right}"));
             self.near.entry(pair[0]).or_default().push(right);
             self.near.entry(pair[1]).or_default().push(left);
+        }
+        if let Some(line) = counted("note: pictures that are nearly the same", pairs) {
+            let _ = watch(Event::Line(&line));
         }
     }
 
@@ -171,23 +178,33 @@ impl Labelling {
         Ok(())
     }
 
-    fn write_page(&self, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
+    /// Writes the page. A picture that cannot be decoded stands there as a grey square, for its caption is not to be
+    /// lost.
+    fn write_page(&mut self, path: &Path, watch: &mut Watch<'_>) -> Result<()> {
         let _ = watch(Event::Begins("pictures put on the page", self.names.len()));
-        let mut shown = (0..self.names.len()).filter_map(|index| {
+        let mut summary = std::mem::take(&mut self.summary);
+        let mut entries = (0..self.names.len()).map(|index| {
+            let picture = decode(&self.folder.pictures[index].path).unwrap_or_else(|unusable| {
+                summary.fail(self.names.name(index), &unusable, watch);
+                RgbPicture { width: 1, height: 1, rgb: vec![128; 3] }
+            });
             let _ = watch(Event::Done(1));
-            // What does not decode was named when it was to be captioned.
-            let picture = decode(&self.folder.pictures[index].path).ok()?;
-            Some(Ok(PageEntry {
-                file_name: self.names.name(index).to_owned(),
-                caption: self.store.caption(index).unwrap_or_default().to_owned(),
-                tags: self.tags_with_chinese(index),
-                near: self.near.get(&index).cloned().unwrap_or_default(),
-                picture,
-            }))
+            Ok(self.entry(index, picture))
         });
-        page::write(path, &mut shown, &[])?;
+        page::write(path, &mut entries, &self.store.other_rows())?;
+        self.summary = summary;
         let _ = watch(Event::Ends);
         Ok(())
+    }
+
+    fn entry(&self, index: usize, picture: RgbPicture) -> PageEntry {
+        PageEntry {
+            file_name: self.names.name(index).to_owned(),
+            caption: self.store.caption(index).unwrap_or_default().to_owned(),
+            tags: self.tags_with_chinese(index),
+            near: self.near.get(&index).cloned().unwrap_or_default(),
+            picture,
+        }
     }
 
     fn tags_with_chinese(&self, index: usize) -> Vec<(String, String)> {
@@ -200,8 +217,9 @@ impl Labelling {
 impl Summary {
     fn fail(&mut self, name: &str, error: &Error, watch: &mut Watch<'_>) {
         let reason = format!("{error:#}");
-        let _ = watch(Event::Line(&format!("{name} is skipped: {reason}")));
-        self.failed.insert(name.to_owned(), reason);
+        if self.failed.insert(name.to_owned(), reason.clone()).is_none() {
+            let _ = watch(Event::Line(&format!("{name} is left out: {reason}")));
+        }
     }
 
     /// A run that the user stopped has come to its end all the same.

@@ -63,7 +63,8 @@ pub(super) fn tag_pictures(
 fn tag_vectors(gpu: &Gpu, job: &TaggerJob, parts: &ClipParts, watch: &mut Watch<'_>) -> Result<Vec<Vec<f32>>> {
     let tokenizer = ClipTokenizer::new()?;
     let prompts: Vec<Vec<String>> = (0..job.tags.tags.len()).map(|index| job.tags.prompts(index)).collect();
-    let tokens: Vec<Vec<u32>> = prompts.iter().flatten().map(|prompt| tokenizer.tokens(prompt)).collect::<Result<_>>()?;
+    let tokens: Vec<Vec<u32>> =
+        prompts.iter().flatten().map(|prompt| tokenizer.tokens(prompt)).collect::<Result<_>>()?;
     let _ = watch(Event::Begins("prompts of tags", tokens.len()));
     let vectors = embed_prompts(gpu, parts, &tokens, |count| {
         let _ = watch(Event::Done(count));

@@ -1,10 +1,14 @@
 //! Captions and tags from made-up models: recorded cases of transformers, and the program as a user runs it.
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::support::{
-    label_models::{blip, clip, recorded},
-    workspace::{Finished, run},
+    label_models::{blip, clip, header, recorded},
+    workspace::{Finished, PICTURES, Workspace, run},
 };
 
 fn text(path: &Path) -> String {
@@ -15,6 +19,24 @@ fn check(name: &str, model: &Path, more: &[&str]) -> Finished {
     let case = text(&recorded(name));
     let arguments = ["check", &case, "--reference", &case, "--base-model", &text(model)];
     run(&arguments.iter().chain(more).map(|&argument| argument.to_owned()).collect::<Vec<_>>())
+}
+
+fn label(folder: &Path, more: &[&str]) -> Finished {
+    let arguments = ["label", &text(folder), "--model", &text(blip()), "--max-length", "9"];
+    run(&arguments.iter().chain(more).map(|&argument| argument.to_owned()).collect::<Vec<_>>())
+}
+
+/// Six pictures without captions.
+fn uncaptioned() -> Workspace {
+    let workspace = Workspace::new();
+    (0..PICTURES).for_each(|index| workspace.remove(&format!("data/p{index}.txt")));
+    workspace
+}
+
+/// File names and captions of a table.
+fn rows(table: &Path) -> BTreeMap<String, String> {
+    let mut reader = csv::Reader::from_path(table).expect("a table");
+    reader.deserialize().map(|row| row.expect("two columns")).collect()
 }
 
 #[test]
@@ -33,7 +55,99 @@ fn embeddings_and_similarities_agree_with_transformers() {
     }
 }
 
+/// From the file to the words, as label.py has transformers do it.
 #[test]
-fn a_model_of_another_kind_is_named() {
+fn captions_of_pictures_agree_with_transformers() {
+    let recorded: BTreeMap<String, String> =
+        serde_json::from_str(&header("blip")["captions"]).expect("pictures and captions");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in recorded.keys() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        fs::copy(&path, folder.path().join(path.file_name().expect("a picture"))).expect("a writable folder");
+    }
+    label(folder.path(), &["--prompt-prefix", "a photo of", "--max-length", "16"]).expect_success();
+    let rows = rows(&folder.path().join("metadata.csv"));
+    for (name, caption) in recorded {
+        assert_eq!(rows[&text(&PathBuf::from(Path::new(&name).file_name().expect("a picture")))], caption, "{name}");
+    }
+}
+
+#[test]
+fn a_table_is_made_that_training_reads_and_that_keeps_what_a_person_wrote() {
+    let workspace = uncaptioned();
+    let (table, page) = (workspace.path("data/metadata.csv"), workspace.path("data/metadata.html"));
+    fs::write(&table, "filename,prompt\np2.png,\"rings, as I see them\"\n").expect("a writable folder");
+    let words = ["--trigger", "silkstyle", "--prefix", "a pattern, "];
+    let finished = label(&workspace.data(), &words).expect_success();
+    assert!(finished.stdout.contains("5 new captions"), "{}", finished.stdout);
+    let first = rows(&table);
+    assert_eq!(first.len(), PICTURES as usize);
+    assert_eq!(first["p2.png"], "rings, as I see them");
+    assert!(first["p0.png"].starts_with("silkstyle, a pattern, "), "{first:?}");
+    assert!(page.exists());
+    // A second run finds nothing to do, and needs no device for it.
+    let again = label(&workspace.data(), &words).expect_success();
+    assert!(again.stdout.contains("0 new captions") && !again.stderr.contains("device"), "{}", again.stderr);
+    assert_eq!(rows(&table), first);
+    workspace.plan(&[]).expect_success();
+}
+
+#[test]
+fn tags_are_ranked_kept_and_appended() {
+    let workspace = uncaptioned();
+    workspace.write("tags.csv", "group,tag,chinese\ncolour,red,红\ncolour,blue,蓝\nmotif,rings,环\n");
+    let (clip, tags) = (text(clip()), text(&workspace.path("tags.csv")));
+    let tagging = ["--tagger", &clip, "--tags", &tags, "--append-tags", "--tags-per-group", "1"];
+    label(&workspace.data(), &tagging).expect_success();
+    let captions = rows(&workspace.path("data/metadata.csv"));
+    assert!(captions.values().all(|caption| caption.ends_with(", rings")), "{captions:?}");
+    let tagged = rows(&workspace.path("data/metadata.tags.csv"));
+    assert!(tagged.values().all(|tags| tags.ends_with("; rings") && tags.len() > "; rings".len()), "{tagged:?}");
+    let page = fs::read_to_string(workspace.path("data/metadata.html")).expect("a page");
+    assert!(page.contains("环"));
+}
+
+#[test]
+fn a_picture_that_is_none_is_left_out_and_named() {
+    let workspace = uncaptioned();
+    workspace.write("data/p3.png", "no picture");
+    let finished = label(&workspace.data(), &["--sidecar"]);
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stdout.contains("5 new captions") && finished.stdout.contains("p3.png"), "{}", finished.stdout);
+    assert!(workspace.path("data/p0.txt").exists() && !workspace.path("data/p3.txt").exists());
+}
+
+#[test]
+fn a_seed_draws_the_same_captions_again() {
+    let workspace = uncaptioned();
+    let draw = |seed: &str, table: &str| {
+        let table = text(&workspace.path(table));
+        label(&workspace.data(), &["--top-p", "0.95", "--seed", seed, "-o", &table]).expect_success();
+        rows(Path::new(&table))
+    };
+    let first = draw("1", "a.csv");
+    assert_eq!(draw("1", "b.csv"), first);
+    assert_ne!(draw("2", "c.csv"), first);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
     check("blip", clip(), &[]).expect_refusal(&["it is clip, not blip", "blip-image-captioning-base"]);
+    let workspace = uncaptioned();
+    let refused = |more: &[&str], parts: &[&str]| {
+        label(&workspace.data(), more).expect_refusal(parts);
+        assert!(!workspace.path("data/metadata.csv").exists());
+    };
+    refused(&["--tagger", &text(blip())], &["--tagger", "it is blip, not clip", "clip-vit-large-patch14"]);
+    workspace.write("empty.txt", "\n");
+    let empty = text(&workspace.path("empty.txt"));
+    refused(&["--tagger", &text(clip()), "--tags", &empty], &["empty.txt"]);
+    refused(&["--num-beams", "3", "--top-p", "0.9"], &["--top-p", "--num-beams"]);
+    refused(&["--replace", "flower"], &["flower"]);
+    refused(&["--prompt-prefix", "a photo of a large pink flower with silk"], &["--max-length 9"]);
+    refused(&["--max-length", "41"], &["--max-length 41", "at most 40 tokens"]);
+    refused(&["-o", "table.xlsx"], &["table.xlsx", ".csv"]);
+    workspace.write("twice.csv", "filename,prompt\np1.png,x\np1.png,y\n");
+    let twice = text(&workspace.path("twice.csv"));
+    label(&workspace.data(), &["-o", &twice]).expect_refusal(&["twice.csv", "p1.png", "lines 2 and 3"]);
 }

@@ -127,7 +127,7 @@ fn jpegs() -> Vec<Case> {
         ("upside_down.jpg", turned, Read([d, c, b, a], &[])),
         ("inks_as_they_are.jpg", make::without_segment(&fixture("plain_inks.jpg"), 0xEE), Read(upright, &[PLAIN_INKS])),
         ("a_png.JPG", make::encoded(make::patches(), ImageFormat::Png), Read(PATCHES, &[])),
-        ("cut.jpg", make::jpeg()[..400].to_vec(), Refused(&["cut short", "nothing was trained"])),
+        ("cut.jpg", make::jpeg()[..400].to_vec(), Refused(&["cut short", "save or copy it again"])),
     ]
 }
 

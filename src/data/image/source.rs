@@ -23,7 +23,7 @@ use crate::data::foreign;
 pub const MAX_DECODED_BYTES: u64 = 1_600_000_000;
 
 const UNREADABLE: &str = "it cannot be read";
-const REMEDY: &str = "nothing was trained on it: save or copy it again, or take it out of the folder";
+const REMEDY: &str = "save or copy it again, or take it out of the folder";
 
 /// How much of a file is looked at to tell its format: an SVG may open with comments.
 const HEAD: usize = 1024;
