@@ -101,10 +101,11 @@ impl CaptionTable {
         caption.map(String::as_str).filter(|caption| !caption.is_empty())
     }
 
-    /// File name and caption of the rows that belong to no picture of the folder.
+    /// File name and caption of rows that belong to no picture of the folder.
     pub fn other_rows(&self) -> Vec<(String, String)> {
-        let own: HashSet<usize> = self.row_of.values().copied().collect();
-        self.rows.iter().enumerate().filter(|(at, _)| !own.contains(at)).map(|(_, row)| row.clone()).collect()
+        let owned: HashSet<usize> = self.row_of.values().copied().collect();
+        let rows = self.rows.iter().enumerate().filter(|(at, _)| !owned.contains(at));
+        rows.map(|(_, row)| row.clone()).collect()
     }
 
     /// Gives picture `index` a caption, in place of one that it may have. Nothing is written yet.
@@ -184,6 +185,7 @@ mod tests {
             (0..names.len()).map(|index| table.caption(index).map(str::to_owned)).collect::<Vec<_>>()
         };
         assert_eq!(captions(&table), [None, Some("silk, red".into()), None, None, None]);
+        assert_eq!(table.other_rows(), [("other.png".into(), "elsewhere".into())]);
         for (index, caption) in [(4, "ten"), (2, "5\" hoop, 牡丹"), (0, "=a")] {
             table.set(index, caption.into());
         }
