@@ -17,7 +17,7 @@ from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
 import synthetic
 from record import FIXTURES
 
-PICTURES = ["tests/fixtures/pictures/wide_alpha.png", "tests/fixtures/pictures/grey.png", "src/data/fixtures/resize_source.png", "assets/demo/05-rosette.png"]
+PICTURES = ["assets/demo/01-clouds.png", "src/data/fixtures/resize_source.png", "assets/demo/05-rosette.png"]
 WORDS = (
     "a an the of and in on with photo picture photograph flower bird cloud silk thread silver indigo cloth red white "
     "black gold pink blue green pattern border lotus dragon peony embroidered woven dyed chased two small large"
@@ -44,11 +44,8 @@ def save(name, model, shapes, tensors, **header):
 
 
 def prepared(path, size):
-    """A picture as BLIP's processor prepares it: on white, stretched by Pillow's bicubic, normalized as CLIP's are."""
-    picture = Image.open(path)
-    if picture.mode in ("RGBA", "P"):
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
-    picture = picture.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+    """A picture as BLIP's processor prepares it: stretched by Pillow's bicubic, normalized as CLIP's are."""
+    picture = Image.open(path).convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
     pixels = torch.tensor(list(picture.getdata()), dtype=torch.float32).reshape(1, size, size, 3).permute(0, 3, 1, 2) / 255
     mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
     return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
