@@ -211,7 +211,7 @@ fn report(summary: &Summary, sidecar: bool, out: &mut dyn Write) -> io::Result<(
         writeln!(out, "{what}:\n  {}", file.display())?;
     }
     if !summary.failed.is_empty() {
-        writeln!(out, "{} pictures have none:", summary.failed.len())?;
+        writeln!(out, "left out ({}):", summary.failed.len())?;
         summary.failed.iter().try_for_each(|(name, reason)| writeln!(out, "  {name}: {reason}"))?;
     }
     Ok(())
