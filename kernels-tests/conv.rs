@@ -21,8 +21,8 @@ const fn case(x: [usize; 4], c_out: usize, geometry: ConvGeometry, dtype: DType)
 }
 
 /// Single pixels, primes, one more and one less than a tile's pixels and channels, several images, and pictures large
-/// enough for the larger tiles.
-const CASES: [Case; 17] = [
+/// enough for the larger tiles and for Winograd's tiles, of odd sides too.
+const CASES: [Case; 21] = [
     case([1, 1, 1, 4], 4, ConvGeometry::Same, DType::F32),
     case([1, 1, 17, 8], 36, ConvGeometry::Same, DType::F16),
     case([2, 5, 7, 12], 20, ConvGeometry::Same, DType::BF16),
@@ -34,6 +34,11 @@ const CASES: [Case; 17] = [
     case([1, 7, 9, 24], 72, ConvGeometry::Same, DType::F16),
     case([2, 5, 4, 40], 64, ConvGeometry::Same, DType::BF16),
     case([1, 16, 17, 128], 64, ConvGeometry::Same, DType::F32),
+    case([2, 9, 11, 64], 100, ConvGeometry::Same, DType::F16),
+    case([1, 1, 129, 36], 32, ConvGeometry::Same, DType::BF16),
+    case([3, 64, 1, 40], 44, ConvGeometry::Same, DType::F32),
+    // More than a band of the transformed sources.
+    case([1, 260, 255, 32], 32, ConvGeometry::Same, DType::F32),
     case([1, 1, 1, 4], 8, ConvGeometry::Down, DType::F32),
     case([2, 7, 10, 20], 36, ConvGeometry::Down, DType::F16),
     case([1, 12, 9, 36], 24, ConvGeometry::Down, DType::F32),

@@ -3,6 +3,7 @@
 mod launch;
 mod phase;
 mod tile;
+mod winograd;
 
 use crate::tape::{Backward, DType, Lowering, Op, Tape, Value};
 

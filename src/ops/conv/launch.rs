@@ -7,7 +7,7 @@ use crate::{
     tape::{Arg, Lowering, Value},
 };
 
-use super::{super::bands::BAND_ALIGNMENT, phase::Axis, tile::Tile};
+use super::{super::bands::BAND_ALIGNMENT, phase::Axis, tile::Tile, winograd::Winograd};
 
 /// A launch does no more than this, so that slow devices stay far below the two seconds after which a driver's
 /// watchdog ends it.
@@ -48,7 +48,7 @@ impl Picture {
 
     /// A binding from row `rows.start` of the first of `images` to row `rows.end` of the last, and the number of quads
     /// of the value that lie before it.
-    fn bind(&self, images: &Range<usize>, rows: &Range<usize>) -> (Arg, u32) {
+    pub fn bind(&self, images: &Range<usize>, rows: &Range<usize>) -> (Arg, u32) {
         let start = (images.start * self.rows + rows.start) * self.row_bytes();
         let end = ((images.end - 1) * self.rows + rows.end) * self.row_bytes();
         let start = start - start % BAND_ALIGNMENT as usize;
@@ -74,32 +74,52 @@ pub struct Gather {
 
 /// Grid rows that one launch computes: some of one image, or all of all images.
 #[derive(Clone, Debug, PartialEq)]
-struct Band {
-    images: Range<usize>,
-    rows: Range<usize>,
+pub struct Band {
+    pub images: Range<usize>,
+    pub rows: Range<usize>,
 }
 
 impl Gather {
     /// Appends the launches that fill the phase's pixels.
     pub fn launch(&self, lowering: &mut Lowering<'_>) {
-        let pixels = self.images * self.grid_rows() * self.grid_columns();
+        if let Some(winograd) = Winograd::choose(lowering, self) {
+            return winograd.launch(lowering);
+        }
+        let pixels = self.pixels();
         let k = self.taps() * self.source.channels;
         let tile = Tile::choose(lowering.caps().variant, pixels, self.result.channels, k);
         let max_pixels = tile.max_pixels(self.result.channels).min(MAX_FLOPS / self.flops_per_pixel());
-        for band in self.bands(lowering.caps().max_binding as usize, max_pixels) {
+        for band in self.bands(lowering.caps().max_binding as usize, max_pixels, 1) {
             self.launch_band(lowering, &tile, &band);
         }
     }
 
-    /// One band where bindings and dispatch allow it, else bands of rows of each image.
-    fn bands(&self, limit: usize, max_pixels: usize) -> Vec<Band> {
+    /// Grid pixels of all images.
+    pub fn pixels(&self) -> usize {
+        self.images * self.grid_rows() * self.grid_columns()
+    }
+
+    /// K and N.
+    pub fn channels(&self) -> [usize; 2] {
+        [self.source.channels, self.result.channels]
+    }
+
+    /// Whether each result pixel is the sum over the 3×3 sources around it.
+    pub fn is_dense(&self) -> bool {
+        let dense = |axis: &Axis| axis.source_step == 1 && axis.result_step == 1 && axis.taps == 3;
+        dense(&self.rows) && dense(&self.columns)
+    }
+
+    /// One band where bindings and dispatch allow it, else bands of rows of each image, of a `multiple` of rows if it
+    /// can be.
+    pub fn bands(&self, limit: usize, max_pixels: usize, multiple: usize) -> Vec<Band> {
         let grid_rows = self.grid_rows();
         let fits = |picture: &Picture| self.images * picture.rows * picture.row_bytes() <= limit;
-        let pixels = self.images * grid_rows * self.grid_columns();
-        if fits(&self.source) && fits(&self.result) && pixels <= max_pixels {
+        if fits(&self.source) && fits(&self.result) && self.pixels() <= max_pixels {
             return vec![Band { images: 0..self.images, rows: 0..grid_rows }];
         }
-        let band_rows = self.rows_per_band(limit, max_pixels);
+        let band_rows = self.rows_per_band(limit, max_pixels) / multiple * multiple;
+        let band_rows = band_rows.max(multiple);
         let starts = (0..grid_rows).step_by(band_rows);
         let bands_of = |image: usize| {
             starts
@@ -138,8 +158,7 @@ impl Gather {
         };
         let mut args = vec![source, self.weight.into(), result];
         args.extend(self.bias.map(Arg::from));
-        let channels = [self.source.channels, self.result.channels];
-        let kernel = tile.kernel(lowering.dtype(self.weight), channels, self.transposed, self.bias.is_some());
+        let kernel = tile.kernel(lowering.dtype(self.weight), self.channels(), self.transposed, self.bias.is_some());
         let cost = self.cost(lowering, band.images.len() * source_rows.len(), pixels);
         lowering.launch(kernel, args, &params, tile.workgroups(pixels, self.result.channels), cost);
     }
