@@ -8,7 +8,7 @@ use crate::{
     config::AdamW,
     gpu::{Gpu, KernelTime},
     models::{UNet, UNetConfig},
-    nn::{Builder, upload},
+    nn::Builder,
     tape::Program,
     train::{
         lora::{Lora, is_target},
@@ -48,7 +48,7 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let lora = Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate);
     let plans = StepPlans::new(gpu, &unet, &lora, workload.shape(), workload.options())?;
     let memory = MemoryPlan::new(&built, &lora, &plans, None);
-    upload(gpu, &built.uploads, |_| {})?;
+    built.upload(gpu, |_| {})?;
     lora.initialize(gpu, 0);
     let batch = workload.batch(config.cross_attention_dim);
 

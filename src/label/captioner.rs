@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::{
     gpu::{Buffer, BufferSlice, Gpu},
     models::{BlipText, BlipTextConfig, KeysValues, VisionConfig, VisionTransformer},
-    nn::{Builder, upload},
+    nn::Builder,
     tape::{DType, Plan, Program, Tape},
     weights::{ModelFolder, PartTensors},
 };
@@ -68,8 +68,8 @@ impl<'a> Captioner<'a> {
         let text = BlipText::new(&text_builder, BlipTextConfig::of(&parts.text)?);
         let longest = text.config.positions;
         ensure!(max_length <= longest, "--max-length {max_length}: this model writes at most {longest} tokens");
-        upload(gpu, &vision_builder.finish("image encoder")?.uploads, |_| {})?;
-        upload(gpu, &text_builder.finish("text decoder")?.uploads, |_| {})?;
+        vision_builder.finish("image encoder")?.upload(gpu, |_| {})?;
+        text_builder.finish("text decoder")?.upload(gpu, |_| {})?;
         let shape = [rows, max_length, text.config.width];
         let buffers = Buffers::declare(&text.config, vision.config.tokens(), &shape);
         let plans = vec![

@@ -6,7 +6,7 @@ use crate::{
     data::tokenizer::{BEGIN_TOKEN, END_TOKEN},
     gpu::Gpu,
     models::{ClipImage, ClipPrompt, VisionConfig},
-    nn::{Builder, upload},
+    nn::Builder,
     tape::{Program, Tape},
     weights::{ModelFolder, PartTensors},
 };
@@ -51,7 +51,7 @@ impl ImageEmbedder {
     pub fn new(gpu: &Gpu, parts: &ClipParts) -> Result<Self> {
         let builder = Builder::new(&parts.vision);
         let model = ClipImage::new(&builder, &parts.vision)?;
-        upload(gpu, &builder.finish("image encoder")?.uploads, |_| {})?;
+        builder.finish("image encoder")?.upload(gpu, |_| {})?;
         let config = &model.vision.config;
         let mut tape = Tape::new();
         let patches = tape.input("patches", &[1, config.tokens(), config.patch_values()]);
@@ -92,7 +92,7 @@ pub fn embed_prompts(
 ) -> Result<Vec<Vec<f32>>> {
     let builder = Builder::new(&parts.text);
     let model = ClipPrompt::new(&builder, &parts.text)?;
-    upload(gpu, &builder.finish("text encoder")?.uploads, |_| {})?;
+    builder.finish("text encoder")?.upload(gpu, |_| {})?;
     // A token sees those before it only: what follows the longest prompt's end mark need not be computed.
     let longest = prompts.iter().map(|prompt| prompt.len() + 2).max().unwrap_or(2);
     let length = longest.min(model.text.config.positions);

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     gpu::{Gpu, GpuError},
-    nn::{Adapters, Builder, Built, padded, upload},
+    nn::{Adapters, Builder, Built, padded},
     tape::{Plan, Program, Tape},
     weights::PartTensors,
 };
@@ -42,7 +42,7 @@ impl<'a> TextEncoder<'a> {
     ) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = ClipText::new(&builder, ClipTextConfig::of(tensors)?);
-        upload(gpu, &builder.finish("text encoder")?.uploads, |_| {})?;
+        builder.finish("text encoder")?.upload(gpu, |_| {})?;
         let mut tape = Tape::new();
         let embedded = tape.input("embedded", &[batch, model.config.positions, model.config.width]);
         let adapters = record(&mut tape);
@@ -120,7 +120,7 @@ impl LatentEncoder {
     pub fn new(gpu: &Gpu, tensors: &PartTensors, width: usize, height: usize) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = VaeEncoder::new(&builder, VaeConfig::of(tensors)?);
-        upload(gpu, &builder.finish("VAE")?.uploads, |_| {})?;
+        builder.finish("VAE")?.upload(gpu, |_| {})?;
         let mut tape = Tape::new();
         let image = tape.input("image", &[1, height, width, padded(model.config.image_channels)]);
         let Moments(moments) = model.forward(&mut tape, image);
@@ -176,7 +176,7 @@ impl<'a> BuiltDecoder<'a> {
     /// # Errors
     /// A failure of the device.
     pub fn upload(&self, gpu: &Gpu) -> Result<()> {
-        upload(gpu, &self.built.uploads, |_| {})
+        self.built.upload(gpu, |_| {})
     }
 
     /// Plans the program for latents of `width` by `height`.

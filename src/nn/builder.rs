@@ -2,9 +2,11 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use anyhow::Result;
 use thiserror::Error;
 
 use crate::{
+    gpu::Gpu,
     tape::DType,
     weights::{
         PartTensors, StorageType, Tensor,
@@ -14,7 +16,7 @@ use crate::{
 
 use super::{
     Weight, padded,
-    upload::{Layout, Upload},
+    upload::{Layout, Upload, upload},
 };
 
 /// Tensors that a model needs and a checkpoint does not have, or has in another shape.
@@ -61,11 +63,20 @@ impl Module {
 
 /// What building a model left behind besides the model.
 pub struct Built<'a> {
+    part: &'a PartTensors,
     pub uploads: Vec<Upload<'a>>,
     pub modules: Vec<Module>,
 }
 
 impl Built<'_> {
+    /// Uploads all weights; `progress` hears of each tensor's bytes.
+    ///
+    /// # Errors
+    /// A tensor that holds a value that is not finite, named; or a failure of the device.
+    pub fn upload(&self, gpu: &Gpu, progress: impl FnMut(u64)) -> Result<()> {
+        upload(gpu, self.part, &self.uploads, progress)
+    }
+
     /// Bytes of device memory that the weights take.
     pub fn bytes(&self) -> u64 {
         self.uploads.iter().map(|upload| upload.weight.slice.buffer.bytes()).sum()
@@ -188,7 +199,7 @@ impl<'a> Builder<'a> {
     pub fn finish(self, part: &str) -> Result<Built<'a>, BuildError> {
         let State { uploads, modules, problems, .. } = self.state.take();
         if problems.is_empty() {
-            return Ok(Built { uploads, modules });
+            return Ok(Built { part: self.part, uploads, modules });
         }
         Err(BuildError { part: part.to_owned(), problems })
     }

@@ -21,7 +21,6 @@ pub use conv::Conv3x3;
 pub use feed_forward::GegluFeedForward;
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm};
-pub use upload::upload;
 pub use weight::Weight;
 
 /// Channel widths on the device are multiples of this; narrower pictures and latents are padded with zeros.

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::{
     gpu::Gpu,
     tape::DType,
-    weights::{Tensor, first_non_finite},
+    weights::{PartTensors, Tensor, first_non_finite},
 };
 
 use super::{Weight, padded};
@@ -28,11 +28,20 @@ pub struct Upload<'a> {
     pub weight: Weight,
 }
 
-/// Uploads all weights of a model, one tensor at a time; `progress` hears of each tensor's bytes.
+/// Bytes of weights after which the memory of what was read of their files is given back.
+const RELEASED_AFTER: u64 = 256 << 20;
+
+/// Uploads all weights of a model, one tensor of `part` at a time; `progress` hears of each tensor's bytes.
 ///
 /// # Errors
 /// A tensor that holds a value that is not finite, named; or a failure of the device.
-pub fn upload(gpu: &Gpu, uploads: &[Upload<'_>], mut progress: impl FnMut(u64)) -> Result<()> {
+pub(super) fn upload(
+    gpu: &Gpu,
+    part: &PartTensors,
+    uploads: &[Upload<'_>],
+    mut progress: impl FnMut(u64),
+) -> Result<()> {
+    let mut read = 0;
     for upload in uploads {
         if let Some(at) = first_non_finite(&upload.tensor) {
             bail!("{} holds a value that is not finite (element {at}); the checkpoint is damaged", upload.weight.name);
@@ -45,7 +54,13 @@ pub fn upload(gpu: &Gpu, uploads: &[Upload<'_>], mut progress: impl FnMut(u64)) 
             _ => gpu.upload(&upload.weight.slice, &rearranged(upload)),
         }
         progress(upload.weight.slice.bytes);
+        read += upload.tensor.bytes.len() as u64;
+        if read >= RELEASED_AFTER {
+            part.release_pages();
+            read = 0;
+        }
     }
+    part.release_pages();
     gpu.flush_uploads();
     Ok(gpu.check()?)
 }

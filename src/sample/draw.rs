@@ -22,7 +22,7 @@ use crate::{
         SCALING_FACTOR, UNet, UNetConfig,
         encode::{LatentDecoder, LatentEncoder},
     },
-    nn::{Builder, nchw_to_nhwc, nhwc_to_nchw, upload},
+    nn::{Builder, nchw_to_nhwc, nhwc_to_nchw},
     weights::{Checkpoint, PartTensors, lora::Part},
 };
 
@@ -262,7 +262,7 @@ impl Easel<'_> {
 pub(super) fn uploaded_unet(gpu: &Gpu, tensors: &PartTensors) -> Result<UNet> {
     let builder = Builder::new(tensors);
     let unet = UNet::new(&builder, UNetConfig::of(tensors)?);
-    upload(gpu, &builder.finish("U-Net")?.uploads, |_| {})?;
+    builder.finish("U-Net")?.upload(gpu, |_| {})?;
     Ok(unet)
 }
 

@@ -13,7 +13,7 @@ use crate::{
     diffusion::Prediction,
     gpu::Gpu,
     models::{ClipText, ClipTextConfig, VaeConfig, VaeEncoder},
-    nn::{Builder, Built, Module, upload},
+    nn::{Builder, Built, Module},
     sample::loras::KnownModules,
     tape::Checkpointing,
     weights::{
@@ -174,7 +174,7 @@ pub(super) fn upload_unet(gpu: &Gpu, built: &Built<'_>) -> Result<()> {
     let megabytes = |bytes: u64| (bytes / 1_000_000) as usize;
     let mut counter = Counter::new("MB of the U-Net loaded", megabytes(built.bytes()));
     let mut uploaded = 0;
-    let result = upload(gpu, &built.uploads, |bytes| {
+    let result = built.upload(gpu, |bytes| {
         counter.add(megabytes(uploaded + bytes) - megabytes(uploaded));
         uploaded += bytes;
     });

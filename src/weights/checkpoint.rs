@@ -68,7 +68,11 @@ impl Checkpoint {
     /// The hashes WebUIs know the model by; `None` for a folder. The first call reads the whole file.
     pub fn hashes(&self) -> Option<&ModelHashes> {
         let file = self.single_file.as_ref()?;
-        Some(self.hashes.get_or_init(|| ModelHashes::of_file_bytes(file.bytes())))
+        Some(self.hashes.get_or_init(|| {
+            let hashes = ModelHashes::of_file_bytes(file.bytes());
+            file.release_pages();
+            hashes
+        }))
     }
 
     /// What is odd but usable, one sentence each.

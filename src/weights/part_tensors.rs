@@ -85,6 +85,11 @@ impl PartTensors {
         }
     }
 
+    /// Lets the system take back the memory of what was read of the files.
+    pub fn release_pages(&self) {
+        self.files.iter().for_each(|file| file.release_pages());
+    }
+
     /// The weights of all linear and convolution layers, as LoRA files name them.
     pub fn weights(&self, part: Part) -> Vec<WeightRef> {
         let weight = |(name, entry): (&String, &Entry)| {

@@ -168,6 +168,17 @@ impl SafetensorsFile {
         Ok(Self { path: path.to_owned(), bytes, tensors, metadata: metadata.into_iter().collect() })
     }
 
+    /// Lets the system take back the memory of what was read: a mapped file counts as memory of this process until then.
+    /// Whatever is read again is mapped again.
+    pub(super) fn release_pages(&self) {
+        #[cfg(unix)]
+        if let Bytes::Mapped(map) = &self.bytes {
+            // SAFETY: the pages of a read-only map of a file hold nothing that the file does not hold.
+            // Where the system refuses the advice, memory stays in use: no reason to fail.
+            let _ = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+        }
+    }
+
     /// Where the file lies.
     pub fn path(&self) -> &Path {
         &self.path

@@ -5,7 +5,7 @@ use std::path::Path;
 use lora_wgpu::{
     gpu::Gpu,
     models::{UNet, UNetConfig},
-    nn::{Builder, Built, upload},
+    nn::{Builder, Built},
     tape::Checkpointing,
     train::{
         case::{CaseOptions, GroupError, TrainingCase, compare, run},
@@ -160,7 +160,7 @@ fn frozen_weights_on_the_device_do_not_change() {
     let builder = Builder::new(&checkpoint.unet);
     let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
     let built = builder.finish("U-Net").expect("a complete U-Net");
-    upload(gpu, &built.uploads, |_| {}).expect("memory for a small U-Net");
+    built.upload(gpu, |_| {}).expect("memory for a small U-Net");
     let read = || -> Vec<Vec<u8>> {
         built.uploads.iter().map(|upload| gpu.read(&upload.weight.slice).expect("a weight")).collect()
     };

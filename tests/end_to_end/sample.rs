@@ -10,7 +10,7 @@ use lora_wgpu::{
     config::LoraTarget,
     gpu::Gpu,
     models::{UNet, UNetConfig, encode::TextEncoder},
-    nn::{Builder, upload},
+    nn::Builder,
     sample::{
         denoiser::{Denoiser, DenoiserShape},
         lora_stack::LoraStack,
@@ -107,7 +107,7 @@ fn recorded(file: &str, name: &str) -> Vec<f32> {
 fn predict(gpu: &Gpu, tensors: &PartTensors, stack: &LoraStack, strengths: &[f32]) -> Vec<f32> {
     let builder = Builder::new(tensors);
     let unet = UNet::new(&builder, UNetConfig::of(tensors).expect("its widths"));
-    upload(gpu, &builder.finish("U-Net").expect("a complete U-Net").uploads, |_| {}).expect("an upload");
+    builder.finish("U-Net").expect("a complete U-Net").upload(gpu, |_| {}).expect("an upload");
     let shape = DenoiserShape { height: 8, width: 16, tokens: 77, guided: false };
     let denoiser = Denoiser::compile(gpu, &unet, stack, shape).expect("a compiled U-Net");
     stack.upload(gpu);

@@ -24,7 +24,7 @@ const POSITIONS: usize = 16;
 /// Bytes of the transformed sources, or products, of one band: they should not outgrow the last cache by much.
 const BAND_BYTES: usize = 32 << 20;
 /// Fewer pixels or channels than these do not pay for the transforms.
-const LEAST_PIXELS: usize = 128;
+const LEAST_PIXELS: usize = 512;
 const LEAST_CHANNELS: usize = 32;
 
 #[repr(C)]

@@ -10,7 +10,7 @@ use crate::{
         UNet, UNetConfig,
         encode::{LatentDecoder, LatentEncoder, TextEncoder},
     },
-    nn::{Builder, nhwc_to_nchw, upload},
+    nn::{Builder, nhwc_to_nchw},
     tape::Checkpointing,
     train::{
         lora::{Lora, is_target},
@@ -142,7 +142,7 @@ impl Trained {
         let step_options = StepOptions { prediction: case.prediction, checkpointing, accumulate: false, observed };
         let plans = StepPlans::new(gpu, &unet, &lora, shape, step_options)?;
         let observed = plans.kept_shapes();
-        upload(gpu, &built.uploads, |_| {})?;
+        built.upload(gpu, |_| {})?;
         let programs = plans.compile(gpu)?;
         lora.load(gpu, &initial)?;
         Ok(Self { lora, programs, observed })
