@@ -8,6 +8,7 @@ Whatever else is given goes to `lora-wgpu label`, such as --model or --prefix.
 
 import argparse
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -19,4 +20,6 @@ given, others = parser.parse_known_args()
 
 manifest = pathlib.Path(__file__).resolve().parent.parent / "Cargo.toml"
 program = ["cargo", "run", "--quiet", "--release", "--manifest-path", str(manifest), "--"]
-sys.exit(subprocess.call([*program, "label", given.input_dir, "-o", given.output_csv, "--model", given.model, *others]))
+child = subprocess.Popen([*program, "label", given.input_dir, "-o", given.output_csv, "--model", given.model, *others])
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the child too, which ends after its picture
+sys.exit(child.wait())

@@ -3,14 +3,14 @@
 use std::{
     io::{self, Write},
     ops::ControlFlow,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::{
@@ -33,6 +33,8 @@ use super::{
 
 /// Beams where no number is given.
 const NUM_BEAMS: usize = 3;
+/// Seed where none is given.
+const SEED: u64 = 42;
 /// What the table is called where no name is given.
 const TABLE: &str = "metadata.csv";
 
@@ -63,9 +65,9 @@ pub struct LabelArgs {
     /// Draw words at random among the likeliest that together have this probability
     #[arg(long, value_name = "P")]
     top_p: Option<f64>,
-    /// Of --top-p
-    #[arg(long, default_value_t = 42)]
-    seed: u64,
+    /// Of the words that --top-p draws [default: 42]
+    #[arg(long, requires = "top_p")]
+    seed: Option<u64>,
     /// Fewest tokens of a caption, with its begin mark and the words of --prompt-prefix
     #[arg(long, value_name = "N", default_value_t = 0)]
     min_length: usize,
@@ -96,8 +98,8 @@ pub struct LabelArgs {
     #[arg(long, value_name = "P", default_value_t = 0.1, requires = "tagger")]
     tag_threshold: f32,
     /// Most tags of a group
-    #[arg(long, value_name = "N", default_value_t = 2, requires = "tagger")]
-    tags_per_group: usize,
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "tagger", value_parser = clap::value_parser!(u16).range(1..))]
+    tags_per_group: u16,
     /// Put the tags behind the captions
     #[arg(long, requires = "tagger")]
     append_tags: bool,
@@ -168,18 +170,20 @@ fn job(args: &LabelArgs) -> Result<LabelJob> {
             model: ModelFolder::open(&args.model, ModelKind::BlipCaptioner).context("--model")?,
             prompt_prefix: args.prompt_prefix.clone(),
             generation,
-            seed: args.seed,
+            seed: args.seed.unwrap_or(SEED),
         },
         tagger: args.tagger.as_ref().map(|folder| tagger(args, folder)).transpose()?,
     })
 }
 
-fn tagger(args: &LabelArgs, folder: &std::path::Path) -> Result<TaggerJob> {
+fn tagger(args: &LabelArgs, folder: &Path) -> Result<TaggerJob> {
+    let threshold = args.tag_threshold;
+    ensure!((0.0..=1.0).contains(&threshold), "--tag-threshold {threshold}: a probability lies between 0 and 1");
     Ok(TaggerJob {
         model: ModelFolder::open(folder, ModelKind::Clip).context("--tagger")?,
         tags: args.tags.as_deref().map_or_else(|| Ok(TagList::built_in()), TagList::read)?,
-        threshold: args.tag_threshold,
-        most: args.tags_per_group,
+        threshold,
+        most: args.tags_per_group.into(),
     })
 }
 
@@ -200,7 +204,7 @@ fn stop_on_interruption() -> Result<Arc<AtomicBool>> {
 fn report(summary: &Summary, sidecar: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} new captions{}", summary.captions, if sidecar { " beside the pictures" } else { "" })?;
     if summary.stopped {
-        writeln!(out, "stopped; the same command goes on where it was")?;
+        writeln!(out, "stopped; without --overwrite the same command goes on where it was")?;
     }
     for file in &summary.files {
         let what = match file.extension().and_then(|extension| extension.to_str()) {

@@ -89,6 +89,11 @@ impl<'a> Captioner<'a> {
         &self.vision
     }
 
+    /// How many tokens there are.
+    pub fn vocabulary(&self) -> usize {
+        self.text.config.vocabulary
+    }
+
     /// Looks at a picture, given as [`VisionConfig::tokens`] patches, and begins captions of it.
     pub fn look(&mut self, gpu: &Gpu, patches: &[f32]) {
         self.look.write(gpu, "patches", patches);

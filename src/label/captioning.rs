@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{
     data::{
@@ -24,6 +24,8 @@ use super::{
 
 /// The vocabulary that BLIP's folders carry.
 const VOCABULARY: &str = "vocab.txt";
+/// What ends a caption.
+const SEPARATOR: &str = "[SEP]";
 
 /// Words for each of `pictures`, or why a picture could not be used, to `each`.
 ///
@@ -43,6 +45,8 @@ pub(super) fn caption_pictures(
     job.generation.check(prompt.len())?;
     let GenerationOptions { num_beams, max_length, .. } = job.generation;
     let mut captioner = Captioner::new(gpu, &parts, num_beams, max_length)?;
+    let fits = tokenizer.id(SEPARATOR) == Some(parts.end) && tokenizer.size() <= captioner.vocabulary();
+    ensure!(fits, "{} is not the vocabulary of this model", job.model.file(VOCABULARY).display());
     let (size, patch) = (captioner.image().image_size(), captioner.image().patch);
     let prepare = |path: &Path| Ok(patches(&blip_input(&decode(path)?, size), size, patch));
     ahead(pictures, prepare, |index, patches| {

@@ -57,7 +57,8 @@ impl LabelCase {
             None => (ModelKind::Clip, "input_ids"),
         };
         let pixels = nchw_to_nhwc(&pixels.to_f32()?, 3, size * size);
-        let pictures = pixels.chunks_exact(3 * size * size).map(<[f32]>::to_vec).collect();
+        let pictures: Vec<Vec<f32>> = pixels.chunks_exact(3 * size * size).map(<[f32]>::to_vec).collect();
+        ensure!(!pictures.is_empty(), "`pixel_values` holds no picture");
         Ok(Self { pictures, size, kind, ids: rows_of(file, ids)? })
     }
 
@@ -85,7 +86,7 @@ impl LabelCase {
 
     fn caption(&self, gpu: &Gpu, folder: &ModelFolder) -> Result<Vec<OwnedTensor>> {
         let parts = BlipParts::open(folder)?;
-        let mut captioner = Captioner::new(gpu, &parts, 1, 16)?;
+        let mut captioner = Captioner::new(gpu, &parts, 1, self.ids.iter().map(Vec::len).max().unwrap_or(1))?;
         let (mut embeds, mut logits) = (Vec::new(), Vec::new());
         for (patches, ids) in self.patches(captioner.image())?.zip(&self.ids) {
             captioner.look(gpu, &patches);

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::weights::{sha256_hex, write_atomically};
 
-/// A file of which `NAME.bak` keeps the content that it had before the run.
+/// A file of which `NAME.bak` keeps the content that it had before the run (`NAME.bak2` before the next, and so on).
 ///
 /// A run that was stopped leaves its own, half-finished content behind; the next run must not take that for the
 /// original. So while a run lasts, the hidden file `.NAME.run` holds the hashes of what the run replaces and of what it
@@ -32,7 +32,7 @@ impl KeptFile {
         Ok(Self { path: path.to_owned(), seen, is_original })
     }
 
-    /// Replaces the content, unless it is the same. The first time the old one is kept as `NAME.bak`.
+    /// Replaces the content, unless it is the same. The first time the old one is kept.
     ///
     /// # Errors
     /// Trouble with the disk, and a file that somebody else has changed meanwhile, which is left as it is.
@@ -48,7 +48,7 @@ impl KeptFile {
             return Ok(());
         }
         if let Some(old) = old.filter(|_| self.is_original) {
-            write_atomically(&backup(&self.path), |out| out.write_all(&old))?;
+            keep_copy(&self.path, &old)?;
         }
         let hashes = format!("{}\n{new_hash}\n", old_hash.unwrap_or_default());
         write_atomically(&run_mark(&self.path), |out| out.write_all(hashes.as_bytes()))?;
@@ -69,7 +69,15 @@ impl KeptFile {
     }
 }
 
-/// Where the content from before the run is kept.
+/// Keeps `content`, which `path` has, as `NAME.bak`, or as `NAME.bak2` and so on: no older copy is replaced.
+pub(super) fn keep_copy(path: &Path, content: &[u8]) -> Result<()> {
+    let first = backup(path);
+    let later = (2..).map(|number| first.with_file_name(format!("{}{number}", name_of(&first))));
+    let free = std::iter::once(first.clone()).chain(later).find(|copy| !copy.exists());
+    write_atomically(&free.expect("numbers do not end"), |out| out.write_all(content))
+}
+
+/// Where the content from before the first run is kept.
 pub(super) fn backup(path: &Path) -> PathBuf {
     path.with_file_name(format!("{}.bak", name_of(path)))
 }
@@ -82,7 +90,7 @@ fn name_of(path: &Path) -> String {
     crate::data::names::file_name(path)
 }
 
-fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -124,7 +132,9 @@ mod tests {
         second.finish().unwrap();
         assert!(!run_mark(&path).exists());
         KeptFile::open(&path).unwrap().write(b"four").unwrap();
-        assert_eq!(files(folder.path()), expected("four", "three"));
+        let mut all = expected("four", "original").to_vec();
+        all.push(("a.csv.bak2".into(), "three".into()));
+        assert_eq!(files(folder.path()), all);
     }
 
     #[test]

@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Error, Result, bail};
 
 use crate::{
-    data::{folder::PictureFolder, image::decode, names::counted, resize::RgbPicture},
+    data::{
+        folder::PictureFolder,
+        image::decode,
+        names::{counted, file_name},
+        resize::RgbPicture,
+    },
     gpu::Gpu,
 };
 
@@ -63,6 +68,14 @@ impl Labelling {
             kept => format!("; {kept} of them have captions, which are kept (--overwrite makes them anew)"),
         };
         let mut notes = vec![format!("{all} pictures in {}{kept}", self.folder.root.display())];
+        if let Some(tags) = &self.tags
+            && self.untagged().len() < all
+        {
+            let kept = (0..all).filter(|&index| tags.tags(index).is_some()).count();
+            notes.push(format!("{kept} of them have tags, which are kept too, whatever list they were chosen from"));
+        }
+        let inner = self.folder.unread_folders.iter().map(|folder| file_name(folder)).collect();
+        notes.extend(counted("inner folders that are not read", inner));
         notes.extend(self.store.notes(&self.folder));
         notes.extend(self.job.wording.replacements.notes.iter().cloned());
         let tags = self.job.tagger.iter().filter_map(|tagger| tagger.tags.encoding);
@@ -85,23 +98,25 @@ impl Labelling {
         self.caption(gpu, watch)
     }
 
-    /// Writes the page on which captions are corrected, and sums up.
+    /// Writes the page on which captions are corrected, unless the run was stopped, and sums up.
     ///
     /// # Errors
     /// Trouble with the disk.
     pub fn finish(mut self, watch: &mut Watch<'_>) -> Result<Summary> {
+        let mut files = vec![];
         if let Place::Table(table) = &self.job.place {
             let (table, page) = (table.clone(), table.with_extension("html"));
-            self.write_page(&page, watch)?;
-            self.summary.files = vec![table, page];
+            if !self.summary.stopped {
+                self.write_page(&page, watch)?;
+            }
+            files = vec![table, page];
         }
-        if self.tags.is_some() {
-            self.summary.files.push(tag_table(&self.job));
-        }
+        files.extend(self.tags.is_some().then(|| tag_table(&self.job)));
+        files.retain(|file| file.exists());
         if !self.summary.stopped {
             self.store.finish()?;
         }
-        Ok(self.summary)
+        Ok(Summary { files, ..self.summary })
     }
 
     fn uncaptioned(&self) -> Vec<usize> {

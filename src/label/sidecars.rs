@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
+use super::kept_file::{keep_copy, read_if_there};
 use crate::data::folder::{PictureFolder, has_extension};
 use crate::data::names::{file_name, same_form};
 use crate::data::text_encoding::read_text;
@@ -61,11 +62,15 @@ impl Sidecars {
         self.unsaved.push(index);
     }
 
-    /// Writes the files whose caption is new, each whole or not at all.
+    /// Writes the files whose caption is new, each whole or not at all; what another one held is kept beside it.
     pub fn save(&mut self) -> Result<()> {
         while let Some(&index) = self.unsaved.last() {
             let caption = self.captions[index].as_deref().unwrap_or_default();
-            write_atomically(&self.files[index], |out| writeln!(out, "{caption}"))?;
+            let (file, content) = (&self.files[index], format!("{caption}\n"));
+            if let Some(old) = read_if_there(file)?.filter(|old| *old != content.as_bytes()) {
+                keep_copy(file, &old)?;
+            }
+            write_atomically(file, |out| out.write_all(content.as_bytes()))?;
             self.unsaved.pop();
         }
         Ok(())

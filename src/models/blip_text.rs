@@ -43,7 +43,7 @@ impl BlipTextConfig {
             width,
             intermediate: shapes.size(&inner(0), 0)?,
             layers: shapes.count(inner),
-            heads: shapes.heads(width),
+            heads: shapes.heads(width)?,
             image_width: shapes.size(&format!("{ROOT}.encoder.layer.0.crossattention.self.key.weight"), 1)?,
             positions: shapes.size(&format!("{ROOT}.embeddings.position_embeddings.weight"), 0)?,
             vocabulary: shapes.size(&words, 0)?,

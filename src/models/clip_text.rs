@@ -39,7 +39,7 @@ impl ClipTextConfig {
             width,
             intermediate: shapes.size("text_model.encoder.layers.0.mlp.fc1.weight", 0)?,
             layers: shapes.count(|layer| format!("text_model.encoder.layers.{layer}.mlp.fc1.weight")),
-            heads: shapes.heads(width),
+            heads: shapes.heads(width)?,
             activation: Activation::of(&shapes, Activation::QuickGelu)?,
             positions: shapes.size("text_model.embeddings.position_embedding.weight", 0)?,
         })

@@ -54,14 +54,18 @@ impl VisionConfig {
     /// One of the `tokens` is no patch: it stands for the class.
     fn of(shapes: &Shapes<'_>, tokens: usize, default: Activation) -> Result<Self, ShapeError> {
         let width = shapes.size(PATCH_WEIGHT, 0)?;
+        let patch = shapes.size(PATCH_WEIGHT, 2)?;
+        if !patch.is_multiple_of(2) {
+            return Err(ShapeError::Patch { part: shapes.part, patch });
+        }
         let layer = |index| format!("vision_model.encoder.layers.{index}.mlp.fc1.weight");
         Ok(Self {
             width,
             intermediate: shapes.size(&layer(0), 0)?,
             layers: shapes.count(layer),
-            heads: shapes.heads(width),
+            heads: shapes.heads(width)?,
             activation: Activation::of(shapes, default)?,
-            patch: shapes.size(PATCH_WEIGHT, 2)?,
+            patch,
             side: tokens.saturating_sub(1).isqrt(),
         })
     }

@@ -15,6 +15,7 @@ struct Concat;
 /// concatenation.
 #[derive(Debug)]
 struct Slice {
+    name: &'static str,
     first: usize,
 }
 
@@ -53,7 +54,7 @@ pub fn split(tape: &mut Tape, x: Value, parts: usize) -> Vec<Value> {
     let whole = channels(&shape);
     assert!(whole.is_multiple_of(4 * parts), "split: {shape:?} into {parts} parts");
     *shape.last_mut().expect("split: values have channels") = whole / parts;
-    (0..parts).map(|part| tape.push_one(Slice { first: part * whole / parts }, &[x], &shape)).collect()
+    (0..parts).map(|part| tape.push_one(Slice { name: "split", first: part * whole / parts }, &[x], &shape)).collect()
 }
 
 impl Op for Concat {
@@ -73,7 +74,7 @@ impl Op for Concat {
         for (index, first) in firsts.into_iter().enumerate() {
             if backward.wants(index) {
                 let shape = backward.tape.shape(backward.input(index)).to_vec();
-                let part = backward.tape.push_one(Slice { first }, &[d_out], &shape);
+                let part = backward.tape.push_one(Slice { name: "concat_backward", first }, &[d_out], &shape);
                 backward.give(index, part);
             }
         }
@@ -82,7 +83,7 @@ impl Op for Concat {
 
 impl Op for Slice {
     fn name(&self) -> &'static str {
-        "split"
+        self.name
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) {

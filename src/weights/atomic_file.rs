@@ -66,10 +66,10 @@ fn explain(path: &Path, error: io::Error) -> anyhow::Error {
     let advice = match error.kind() {
         ErrorKind::NotFound => ": its folder does not exist",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            ": no permission to write there; choose another output_dir, or close the program that has the file open"
+            ": no permission to write there; choose another place (output_dir, -o), or close the program that has the file open"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            ": the disk is full; free some space or choose another output_dir"
+            ": the disk is full; free some space or choose another place (output_dir, -o)"
         }
         ErrorKind::IsADirectory => ": there is a folder of that name",
         _ => "",

@@ -95,6 +95,41 @@ fn a_table_is_made_that_training_reads_and_that_keeps_what_a_person_wrote() {
     assert!(again.stdout.contains("0 new captions") && !again.stderr.contains("device"), "{}", again.stderr);
     assert_eq!(rows(&table), first);
     workspace.plan(&[]).expect_success();
+    // Made anew, and again: what the person wrote is still there.
+    for prefix in ["one, ", "two, "] {
+        label(&workspace.data(), &["--overwrite", "--prefix", prefix]).expect_success();
+        assert!(rows(&table).values().all(|caption| caption.starts_with(prefix)));
+    }
+    let kept = fs::read_to_string(workspace.path("data/metadata.csv.bak")).expect("the first table");
+    assert!(kept.contains("rings, as I see them"), "{kept}");
+}
+
+#[test]
+fn overwritten_files_beside_the_pictures_are_kept() {
+    let workspace = Workspace::new();
+    label(&workspace.data(), &["--sidecar", "--overwrite"]).expect_success();
+    let kept = fs::read_to_string(workspace.path("data/p1.txt.bak")).expect("the caption that was there");
+    assert!(kept.contains("silk pattern, motif 1"), "{kept}");
+}
+
+#[test]
+fn a_configuration_that_does_not_fit_the_weights_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["config.json", "model.safetensors", "vocab.txt"] {
+        fs::copy(blip().join(name), folder.path().join(name)).expect("a writable folder");
+    }
+    let spoil = |file: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(blip().join(file)).expect("a text");
+        assert!(text.contains(from), "{text}");
+        fs::write(folder.path().join(file), text.replace(from, to)).expect("a writable folder");
+    };
+    let workspace = uncaptioned();
+    let arguments = ["label", &text(&workspace.data()), "--model", &text(folder.path())].map(str::to_owned);
+    spoil("config.json", "\"num_attention_heads\": 4", "\"num_attention_heads\": 5");
+    run(&arguments).expect_refusal(&["5 attention heads", "width"]);
+    fs::copy(blip().join("config.json"), folder.path().join("config.json")).expect("a writable folder");
+    spoil("vocab.txt", "[PAD]\n", "");
+    run(&arguments).expect_refusal(&["vocab.txt"]);
 }
 
 #[test]
