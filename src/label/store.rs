@@ -86,9 +86,16 @@ impl CaptionStore {
                 vec![format!("{}: training reads it instead of files beside the pictures", table.display())]
             }
             (Self::Sidecars(_), None) => vec![],
-            (Self::Table(table), _) => table.notes.iter().cloned().chain(shadowed_sidecars(folder)).collect(),
+            (Self::Table(table), _) => {
+                table.notes.iter().cloned().chain(shadowed_sidecars(folder)).chain(second_table(folder)).collect()
+            }
         }
     }
+}
+
+fn second_table(folder: &PictureFolder) -> Option<String> {
+    let second = folder.others.iter().find(|path| file_name(path) == "metadata.jsonl")?;
+    Some(format!("{}: its captions are not looked at; training wants one of the two tables", second.display()))
 }
 
 fn shadowed_sidecars(folder: &PictureFolder) -> Option<String> {

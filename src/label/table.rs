@@ -28,6 +28,7 @@ pub struct CaptionTable {
     /// Captions of pictures that had no row.
     new: BTreeMap<usize, String>,
     has_mark: bool,
+    is_new: bool,
     file: KeptFile,
     /// What a reader of the old table should know.
     pub notes: Vec<String>,
@@ -49,6 +50,7 @@ impl CaptionTable {
             row_of: HashMap::new(),
             new: BTreeMap::new(),
             has_mark: false,
+            is_new: !path.exists(),
             file,
             notes: Vec::new(),
         };
@@ -125,8 +127,12 @@ impl CaptionTable {
     pub fn save(&mut self) -> Result<()> {
         let old = self.rows.iter().map(|(name, caption)| (name.as_str(), caption.as_str()));
         let new = self.new.iter().map(|(&index, caption)| (self.names.name(index), caption.as_str()));
-        let mark = if self.has_mark { BYTE_ORDER_MARK } else { "" };
-        let content = csv_text(mark, ["filename", "prompt"], old.chain(new))?;
+        let header = ["filename", "prompt"];
+        let mut content = csv_text(header, old.chain(new))?;
+        // Spreadsheets take a table without the mark for one in their country's old encoding.
+        if self.has_mark || (self.is_new && !content.is_ascii()) {
+            content.splice(0..0, BYTE_ORDER_MARK.bytes());
+        }
         self.file.write(&content)
     }
 
@@ -136,13 +142,9 @@ impl CaptionTable {
     }
 }
 
-/// A csv of two columns; `mark` goes in front.
-pub(super) fn csv_text<'a>(
-    mark: &str,
-    header: [&str; 2],
-    rows: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(mark.as_bytes().to_vec());
+/// A csv of two columns.
+pub(super) fn csv_text<'a>(header: [&str; 2], rows: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header)?;
     for (left, right) in rows {
         writer.write_record([left, right])?;
@@ -174,6 +176,16 @@ mod tests {
     fn saved(table: &mut CaptionTable) -> String {
         table.save().unwrap();
         fs::read_to_string(&table.path).unwrap()
+    }
+
+    #[test]
+    fn a_new_table_in_chinese_opens_in_a_spreadsheet() {
+        let (_guard, path, names) = folder_with(&["a.png", "b.png"], None);
+        let mut table = CaptionTable::open(&path, &names).unwrap();
+        table.set(0, "silk".into());
+        assert!(!saved(&mut table).starts_with(BYTE_ORDER_MARK));
+        table.set(1, "苏绣".into());
+        assert!(saved(&mut table).starts_with(BYTE_ORDER_MARK));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl TagTable {
     pub fn save(&self) -> Result<()> {
         let joined: Vec<String> = self.tags.values().map(|tags| tags.join(SEPARATOR)).collect();
         let names = self.tags.keys().map(|&index| self.names.name(index));
-        let content = csv_text("", HEADER, names.zip(joined.iter().map(String::as_str)))?;
+        let content = csv_text(HEADER, names.zip(joined.iter().map(String::as_str)))?;
         write_atomically(&self.path, |out| out.write_all(&content))
     }
 }
