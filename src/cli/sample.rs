@@ -21,7 +21,7 @@ use crate::{
         draw::{Drawing, draw},
         grid::labelled_grid,
         loras::{KnownModules, LoraSet},
-        prompt::editing::prompt_editing,
+        prompt::editing::{IS_PLAIN_TEXT, prompt_editing},
     },
     train::{counter::Counter, prepare::check_writable},
     weights::Checkpoint,
@@ -33,6 +33,9 @@ use super::{
 };
 use output::{folder_for, numbered, save, save_animation};
 use wish::Wish;
+
+/// Pictures of a batch that are drawn and then saved: a long batch that is stopped leaves what it has.
+const SAVED_TOGETHER: usize = 16;
 
 /// Draw pictures with a checkpoint and LoRAs
 #[derive(Debug, Args)]
@@ -150,30 +153,38 @@ pub fn sample(args: &SampleArgs, out: &mut dyn Write) -> Result<Outcome> {
     let variant = args.kernels.map(Into::into);
     let gpu = device::open(&GpuOptions { device: args.device.clone(), variant, ..Default::default() }, say)?;
     let mut counter = Counter::new("steps", steps);
-    // The whole checkpoint is read for its hash: meanwhile the device draws.
-    let drawn = thread::scope(|scope| {
-        scope.spawn(|| checkpoint.hashes());
-        draw(&gpu, &checkpoint, &drawings, &loras, &mut || {
-            counter.add(1);
-            Ok(())
-        })
-    })?;
-    counter.finish();
-    let texts = drawings.iter().zip(&drawn).map(|(drawing, drawn)| wish.infotext(drawing, drawn, &loras));
-    let texts: Vec<String> = texts.collect();
-    let pictures: Vec<RgbImage> = drawn.into_iter().map(|drawn| drawn.picture).collect();
+    // Pictures and their infotexts.
+    let mut finished = |drawings: &[Drawing]| -> Result<(Vec<RgbImage>, Vec<String>)> {
+        let drawn = thread::scope(|scope| {
+            // The whole checkpoint is read for its hash: meanwhile the device draws.
+            scope.spawn(|| checkpoint.hashes());
+            draw(&gpu, &checkpoint, drawings, &loras, &mut || {
+                counter.add(1);
+                Ok(())
+            })
+        })?;
+        let texts = drawings.iter().zip(&drawn).map(|(drawing, drawn)| wish.infotext(drawing, drawn, &loras)).collect();
+        Ok((drawn.into_iter().map(|drawn| drawn.picture).collect(), texts))
+    };
     if let Some(cells) = cells {
+        let (pictures, texts) = finished(&drawings)?;
         let rows: Vec<Vec<RgbImage>> = pictures.chunks(cells.columns.len()).map(<[RgbImage]>::to_vec).collect();
         let (grid, note) = labelled_grid(&rows, &cells.columns, &cells.rows, "");
         note.iter().for_each(|note| say(&format!("note: {note}")));
         save(&args.out, &grid, &texts[0], out)?;
     } else if args.animate.is_some() {
+        let (pictures, texts) = finished(&drawings)?;
         save_animation(&args.out, pictures, &texts, args.fps, out)?;
     } else {
-        for (index, (picture, text)) in pictures.iter().zip(&texts).enumerate() {
-            save(&numbered(&args.out, index, pictures.len()), picture, text, out)?;
+        let mut names = (0..drawings.len()).map(|index| numbered(&args.out, index, drawings.len()));
+        for some in drawings.chunks(SAVED_TOGETHER) {
+            let (pictures, texts) = finished(some)?;
+            for ((picture, text), name) in pictures.iter().zip(&texts).zip(&mut names) {
+                save(&name, picture, text, out)?;
+            }
         }
     }
+    counter.finish();
     Ok(Outcome::Success)
 }
 
@@ -186,8 +197,6 @@ fn warn_about_editing(drawings: &[Drawing], say: &mut dyn FnMut(&str)) {
     let toward = drawings.iter().filter_map(|drawing| drawing.toward.as_ref()).map(|toward| &toward.prompt);
     let prompts = drawings.iter().flat_map(|drawing| [&drawing.prompt, &drawing.negative_prompt]).chain(toward);
     if let Some((part, prompt)) = prompts.into_iter().find_map(|prompt| Some((prompt_editing(prompt)?, prompt))) {
-        say(&format!(
-            "warning: {part:?} in {prompt:?} is drawn as plain text: prompts that change by step are not built"
-        ));
+        say(&format!("warning: {part:?} in {prompt:?} {IS_PLAIN_TEXT}"));
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     models::{ClipText, ClipTextConfig, UNet, UNetConfig},
     nn::Builder,
     weights::{
-        Checkpoint, PartTensors,
+        Checkpoint, PartTensors, SafetensorsFile,
         lora::{self, Delta, LoraModule, ModuleRef, Part, WeightRef},
         sha256_hex,
     },
@@ -86,7 +86,7 @@ impl LoraSet {
                 files = Some(files_by_name(folder)?);
             }
             let path = find(files.as_ref().expect("listed above"), &tag.name, folder)?;
-            set.add(&tag.name, path, known)?;
+            set.add(&tag.name, &path, known)?;
         }
         Ok(set)
     }
@@ -195,9 +195,11 @@ fn files_by_name(folder: &Path) -> Result<BTreeMap<String, Vec<PathBuf>>> {
     Ok(files)
 }
 
-fn find<'f>(files: &'f BTreeMap<String, Vec<PathBuf>>, name: &str, folder: &Path) -> Result<&'f Path> {
-    match files.get(name).map(Vec::as_slice) {
-        Some([path]) => Ok(path),
+/// The file of that name, or else the one that was trained under it (`ss_output_name`), as WebUIs find them.
+fn find(files: &BTreeMap<String, Vec<PathBuf>>, name: &str, folder: &Path) -> Result<PathBuf> {
+    let named = files.get(name).cloned().or_else(|| Some(trained_as(files, name)).filter(|paths| !paths.is_empty()));
+    match named.as_deref() {
+        Some([path]) => Ok(path.clone()),
         Some(several) => {
             let listed: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
             bail!("several files are the LoRA {name:?}: {}; rename or move all but one", listed.join(", "))
@@ -208,6 +210,15 @@ fn find<'f>(files: &'f BTreeMap<String, Vec<PathBuf>>, name: &str, folder: &Path
             bail!("there is no LoRA {name:?} in {}: {hint}", folder.display())
         }
     }
+}
+
+/// Files that say so in their metadata; what cannot be read says nothing.
+fn trained_as(files: &BTreeMap<String, Vec<PathBuf>>, name: &str) -> Vec<PathBuf> {
+    let says = |path: &&PathBuf| {
+        let metadata = SafetensorsFile::open(path).map(|file| file.metadata().get("ss_output_name").cloned());
+        metadata.is_ok_and(|trained| trained.as_deref() == Some(name))
+    };
+    files.values().flatten().filter(says).cloned().collect()
 }
 
 /// The first names there are.
@@ -238,7 +249,7 @@ mod tests {
     fn found(names: &[&str], wanted: &str) -> Result<PathBuf> {
         let folder = folder_with(names);
         let files = files_by_name(folder.path())?;
-        find(&files, wanted, folder.path()).map(Path::to_owned)
+        find(&files, wanted, folder.path())
     }
 
     #[test]
@@ -246,6 +257,20 @@ mod tests {
         let names = ["suzhou.safetensors", "styles/靛蓝 v1.2.safetensors", "notes.txt"];
         assert!(found(&names, "靛蓝 v1.2").expect("there").ends_with("styles/靛蓝 v1.2.safetensors"));
         assert!(found(&names, "suzhou").is_ok());
+    }
+
+    #[test]
+    fn a_renamed_file_is_found_by_the_name_it_was_trained_under() {
+        let folder = folder_with(&["other.safetensors"]);
+        let trained_as = std::collections::HashMap::from([("ss_output_name".to_owned(), "suzhou_flower".to_owned())]);
+        let values = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
+        let file = folder.path().join("renamed.safetensors");
+        safetensors::serialize_to_file([("a", values)], Some(trained_as), &file).expect("a written file");
+        let files = files_by_name(folder.path()).expect("a list");
+        let found = |name| find(&files, name, folder.path());
+        assert_eq!(found("suzhou_flower").expect("there"), file);
+        assert_eq!(found("renamed").expect("there"), file);
+        assert!(found("suzhou").is_err());
     }
 
     #[test]

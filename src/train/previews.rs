@@ -22,7 +22,7 @@ use crate::{
         grid::labelled_grid,
         loras::LoraSet,
         png,
-        prompt::lora_tags::take_lora_tags,
+        prompt::{editing::IS_PLAIN_TEXT, lora_tags::take_lora_tags},
         prompt_file::{PromptLine, parse_prompt, read_prompt_file},
         text::{Guide, encode_prompts, guide_tokens},
     },
@@ -128,9 +128,7 @@ fn prompts(config: &TrainConfig, say: &mut dyn FnMut(&str)) -> Result<Vec<Prompt
         }
     };
     if let Some(part) = prompts.iter().find_map(PromptLine::editing) {
-        say(&format!(
-            "warning: sample_prompts: {part:?} is drawn as plain text: prompts that change by step are not built"
-        ));
+        say(&format!("warning: sample_prompts: {part:?} {IS_PLAIN_TEXT}"));
     }
     Ok(prompts)
 }

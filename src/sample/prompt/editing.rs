@@ -1,5 +1,8 @@
 //! What A1111 changes from step to step, and this program does not.
 
+/// What is said of such a part.
+pub const IS_PLAIN_TEXT: &str = "is drawn as plain text: prompts that change by step are not built";
+
 /// The first part of a prompt that A1111 would read as an instruction for some of the steps: `[a:b:0.5]`, `[a|b]`, or
 /// `AND` between prompts.
 pub fn prompt_editing(prompt: &str) -> Option<&str> {
