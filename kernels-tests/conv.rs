@@ -1,6 +1,7 @@
 use lora_wgpu::{
+    gpu::{Buffer, Variant},
     ops::{self, ConvGeometry},
-    tape::{DType, Tape, Value},
+    tape::{Checkpointing, DType, Plan, Tape, Value, prepared_bytes},
 };
 
 use crate::support::{Fixture, Tensor, assert_close, devices, devices_and_bands, evaluate, evaluate_with_gradients};
@@ -186,5 +187,24 @@ fn bands_cover_a_picture_larger_than_a_binding() {
             assert_close(&case.name(device.name), &result.outputs[0], &out, TOLERANCE);
             assert_close(&case.name(device.name), result.gradients[0].as_ref().unwrap(), &d_x, TOLERANCE);
         }
+    }
+}
+
+#[test]
+fn transformed_weights_are_kept_once_for_both_directions() {
+    let (channels, side) = (64, 16);
+    let weight = Buffer::declare("weight", (4 * 9 * channels * channels) as u64);
+    for device in devices() {
+        let mut tape = Tape::new();
+        let x = tape.input("x", &[1, side, side, channels]);
+        let upstream = tape.input("upstream", &[1, side, side, channels]);
+        let value = tape.external("weight", &[9, channels, channels], DType::F32, &weight.whole());
+        let out = ops::conv3x3(&mut tape, x, value, None, ConvGeometry::Same);
+        let gradients = tape.backward(&[(out, upstream)], &[x], Checkpointing::Off, ops::add);
+        tape.keep("out", out);
+        tape.keep("d_x", gradients[0].unwrap());
+        let plan = Plan::new("conv", tape, device.gpu.caps()).unwrap();
+        let kept = if device.gpu.caps().variant == Variant::CpuDriver { 64 * channels * channels } else { 0 };
+        assert_eq!(prepared_bytes([&plan].into_iter()), kept as u64, "{}", device.name);
     }
 }

@@ -1,7 +1,7 @@
 // A 3×3 convolution with stride 1 by Winograd's F(2×2, 3×3) (Lavin and Gray, arXiv 1509.09308): 16 products for four
 // pixels instead of 36. The picture is cut into tiles of 2×2 results, each of which sees 4×4 sources:
 //
-//   filter    U = G·w·Gᵀ           for each pair of channels; the taps turned by 180° where FLIPPED
+//   filter    U = G·w·Gᵀ           for each pair of channels
 //   source    V = Bᵀ·x·B           for each tile and source channel
 //   result    out = Aᵀ·M·A + bias  for each tile and result channel, where M = Σ over source channels of V∘U
 //
@@ -9,6 +9,9 @@
 //       ½  ½  ½          0  1  1  0          0  1 -1 -1
 //       ½ -½  ½          0 -1  1  0
 //       0  0  1          0  1  0 -1
+//
+// Taps turned by 180° have the same U with its first and last rows, and columns, in each other's place: V and M are then
+// stored in that order.
 //
 // w: (9, pairs of channels), U: (16, pairs), x and out: (B, H, W, channels), V: (16, T, K), M: (16, T, N); channels by
 // vectors of four.
@@ -23,6 +26,7 @@ struct Params {
     width: u32, // W
     first_row: u32, // rows of tiles of all images before those of this launch
     start: u32, // vectors of the picture that lie before its binding
+    turned: u32, // whether the taps are turned by 180°
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -66,7 +70,7 @@ fn filter_taps(
         return;
     }
 #for t in 0..9
-    let w$t = weight4(select($(t)u, $(8-t)u, FLIPPED == 1u) * params.count + i);
+    let w$t = weight4($(t)u * params.count + i);
 #end
     // Rows of G·w.
 #for c in 0..3
@@ -83,6 +87,15 @@ fn filter_taps(
     filters[$(4*r+2)u * params.count + i] = half$r - 0.5 * g$(r)1;
     filters[$(4*r+3)u * params.count + i] = g$(r)2;
 #end
+}
+
+fn turned(index: u32) -> u32 {
+    return select(index, 3u - index, index % 3u == 0u);
+}
+
+// Where the vectors of a position of V or M begin.
+fn plane(row: u32, column: u32) -> u32 {
+    return params.count * select(4u * row + column, 4u * turned(row) + turned(column), params.turned == 1u);
 }
 
 // A pixel's vector, zero outside of the picture; a row or column before the first wraps to a large number.
@@ -115,10 +128,10 @@ fn source(
     let b3$c = x1$c - x3$c;
 #end
 #for r in 0..4
-    sources[$(4*r)u * params.count + i] = b$(r)0 - b$(r)2;
-    sources[$(4*r+1)u * params.count + i] = b$(r)1 + b$(r)2;
-    sources[$(4*r+2)u * params.count + i] = b$(r)2 - b$(r)1;
-    sources[$(4*r+3)u * params.count + i] = b$(r)1 - b$(r)3;
+    sources[plane($(r)u, 0u) + i] = b$(r)0 - b$(r)2;
+    sources[plane($(r)u, 1u) + i] = b$(r)1 + b$(r)2;
+    sources[plane($(r)u, 2u) + i] = b$(r)2 - b$(r)1;
+    sources[plane($(r)u, 3u) + i] = b$(r)1 - b$(r)3;
 #end
 }
 
@@ -143,7 +156,7 @@ fn result(
     // Rows of Aᵀ·M, column by column.
 #for c in 0..4
 #for r in 0..4
-    let m$(r)$c = products[$(4*r+c)u * params.count + i];
+    let m$(r)$c = products[plane($(r)u, $(c)u) + i];
 #end
     let a0$c = m0$c + m1$c + m2$c;
     let a1$c = m1$c - m2$c - m3$c;

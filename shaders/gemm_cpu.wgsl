@@ -9,7 +9,6 @@
 // Dispatch: (⌈N/(32·QUADS)⌉, ⌈M/ROWS⌉, batches).
 
 #import shared/gemm.wgsl
-#import shared/gemm_store.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> source: array<SourceVec>; // A; nt, nn: (M, K); tn: (K, M)
@@ -45,9 +44,7 @@ fn nt(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) l
         ));
 #include shared/broadcast_rows.wgsl
     }
-#for i in 0..ROWS*QUADS
-    store(row + $(i/QUADS)u, column + $(i%QUADS)u, start.z, sum$i);
-#end
+#include shared/gemm_store_tile.wgsl
 }
 
 // C = A · B
@@ -75,9 +72,7 @@ fn nn(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) l
         ));
 #include shared/broadcast_rows.wgsl
     }
-#for i in 0..ROWS*QUADS
-    store(row + $(i/QUADS)u, column + $(i%QUADS)u, start.z, sum$i);
-#end
+#include shared/gemm_store_tile.wgsl
 }
 
 // C = Aᵀ · B: a lane loads eight of the tile's rows of one k.
@@ -113,7 +108,5 @@ fn tn(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) l
 #end
 #end
     }
-#for i in 0..ROWS*QUADS
-    store(row + $(i/QUADS)u, column + $(i%QUADS)u, start.z, sum$i);
-#end
+#include shared/gemm_store_tile.wgsl
 }

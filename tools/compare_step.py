@@ -103,7 +103,7 @@ def our_report(options):
     """What `lora-wgpu bench` measures."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
-        command = [options.program, "bench", "--json", path, "--weights", "f32"]
+        command = [options.program, "bench", "--json", path, "--weights", options.weights]
         for name in ("resolution", "batch_size", "rank", "repeats"):
             command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
         subprocess.run(command, check=True, stdout=sys.stderr)
@@ -117,6 +117,7 @@ def arguments():
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--weights", default="f32", help="how lora-wgpu stores the frozen weights: f32, f16 or bf16")
     return parser.parse_args()
 
 
@@ -127,7 +128,8 @@ def main():
     before, report, after = torch_seconds(options), our_report(options), torch_seconds(options)
     step = report["step"]
     ours = step["processor_seconds"] if options.device == "cpu" else step["median_seconds"]
-    print(f"lora-wgpu f32 on {report['device']}, {report['kernels']} kernels: {ours:.4f} s")
+    where = f"{report['device']}, {report['kernels']} kernels, {options.weights} weights"
+    print(f"lora-wgpu f32 on {where}: {ours:.4f} s")
     for name in before:
         print(f"ratio to PyTorch {name}: {ours / before[name]:.2f} (first), {ours / after[name]:.2f} (last)")
 

@@ -1,8 +1,8 @@
 //! Device memory: buffers that are declared first and allocated on first use, and what moves bytes in and out.
 
-use std::sync::{Arc, OnceLock, atomic::Ordering, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, atomic::Ordering, mpsc};
 
-use super::{Gpu, GpuError};
+use super::{Gpu, GpuError, context::lock};
 
 /// Bytes uploaded per command, and bytes staged before the device must take them: together they bound the host memory
 /// that uploads take.
@@ -18,6 +18,8 @@ struct Inner {
     label: String,
     bytes: u64,
     raw: OnceLock<wgpu::Buffer>,
+    /// By purpose.
+    derived: Mutex<Vec<(&'static str, Buffer)>>,
 }
 
 /// A range of a [`Buffer`], in bytes.
@@ -32,7 +34,18 @@ impl Buffer {
     /// Declares a buffer of `bytes` bytes, rounded up to a multiple of 16.
     pub fn declare(label: impl Into<String>, bytes: u64) -> Self {
         let bytes = bytes.next_multiple_of(16).max(16);
-        Self(Arc::new(Inner { label: label.into(), bytes, raw: OnceLock::new() }))
+        Self(Arc::new(Inner { label: label.into(), bytes, raw: OnceLock::new(), derived: Mutex::default() }))
+    }
+
+    /// A buffer for what is computed from this one's contents: the same one for each call with this purpose.
+    pub fn derived(&self, purpose: &'static str, bytes: u64) -> Self {
+        let mut derived = lock(&self.0.derived);
+        if let Some((_, buffer)) = derived.iter().find(|(known, _)| *known == purpose) {
+            return buffer.clone();
+        }
+        let buffer = Self::declare(format!("{}.{purpose}", self.label()), bytes);
+        derived.push((purpose, buffer.clone()));
+        buffer
     }
 
     pub fn label(&self) -> &str {

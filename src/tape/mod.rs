@@ -12,7 +12,7 @@ mod value;
 
 pub use backward::Checkpointing;
 pub use op::{Arg, Backward, Launch, Lowering, Op};
-pub use plan::{Plan, shared_bytes};
+pub use plan::{Plan, prepared_bytes, shared_bytes};
 pub use program::Program;
 pub use record::Tape;
 pub use value::{DType, Value};

@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, ops::Range};
 
-use crate::gpu::{Access, Caps, Cost, KernelSpec};
+use crate::gpu::{Access, Buffer, Caps, Cost, KernelSpec};
 
 use super::{DType, Tape, Value};
 
@@ -58,6 +58,13 @@ impl Launch {
     }
 }
 
+/// What is computed once from weights: by which launches, and where it lies.
+#[derive(Default)]
+pub(super) struct Preparation {
+    pub launches: Vec<Launch>,
+    pub values: Vec<(Buffer, Value)>,
+}
+
 /// What [`Op::lower`] sees and fills.
 pub struct Lowering<'a> {
     pub(super) tape: &'a mut Tape,
@@ -66,6 +73,7 @@ pub struct Lowering<'a> {
     pub(super) inputs: &'a [Value],
     pub(super) outputs: &'a [Value],
     pub(super) launches: &'a mut Vec<Launch>,
+    pub(super) preparation: &'a mut Preparation,
 }
 
 impl Lowering<'_> {
@@ -101,6 +109,34 @@ impl Lowering<'_> {
     pub fn scratch(&mut self, name: &str, shape: &[usize]) -> Value {
         let name = format!("{}.{name}", self.label);
         self.tape.planned(&name, shape, DType::F32)
+    }
+
+    /// An f32 value that `record`'s launches fill from `weight` alone: once, before a program's first replay, for all ops
+    /// that want it for this `purpose`. None where `weight` is no whole buffer that outlives the program.
+    pub fn prepared(
+        &mut self,
+        weight: Value,
+        purpose: &'static str,
+        shape: &[usize],
+        record: impl FnOnce(&mut Self, Value),
+    ) -> Option<Value> {
+        let whole = self.tape.whole_buffer(weight)?;
+        let bytes = (shape.iter().product::<usize>() * DType::F32.bytes()) as u64;
+        let buffer = whole.derived(purpose, bytes);
+        if let Some((_, value)) = self.preparation.values.iter().find(|(known, _)| known.same_as(&buffer)) {
+            return Some(*value);
+        }
+        let value = self.tape.external(buffer.label(), shape, DType::F32, &buffer.whole());
+        self.preparation.values.push((buffer, value));
+        let before = self.launches.len();
+        record(self, value);
+        self.preparation.launches.extend(self.launches.drain(before..));
+        Some(value)
+    }
+
+    /// Whether [`Lowering::prepared`] can keep what it computes from `weight`.
+    pub fn outlives_program(&self, weight: Value) -> bool {
+        self.tape.whole_buffer(weight).is_some()
     }
 
     /// Appends a launch. Bindings follow the kernel's declaration; `params` is its uniform block.

@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::gpu::{Buffer, BufferSlice, Caps, GpuError};
+use crate::gpu::{Buffer, Caps, GpuError};
 
 use super::{
     Launch, Lowering, Tape, Value,
+    op::Preparation,
     value::{Storage, ValueInfo},
 };
 
@@ -14,6 +15,7 @@ pub struct Plan {
     pub(super) name: String,
     pub(super) tape: Tape,
     pub(super) launches: Vec<Launch>,
+    pub(super) preparation: Preparation,
     /// Slot of each planned value.
     pub(super) slots: HashMap<Value, usize>,
     /// Bytes of each slot, largest first.
@@ -27,13 +29,13 @@ impl Plan {
     /// A value larger than the device's largest buffer.
     pub fn new(name: &str, mut tape: Tape, caps: &Caps) -> Result<Self, GpuError> {
         tape.drop_unread_nodes();
-        let launches = lower(&mut tape, caps);
+        let (launches, preparation) = lower(&mut tape, caps);
         let lifetimes = lifetimes(&tape, &launches);
         for (value, _) in &lifetimes {
             check_size(&tape.values[value.0], caps)?;
         }
         let (slots, slot_bytes) = assign_slots(&tape, lifetimes);
-        Ok(Self { name: name.to_owned(), tape, launches, slots, slot_bytes })
+        Ok(Self { name: name.to_owned(), tape, launches, preparation, slots, slot_bytes })
     }
 
     /// Bytes of the slots that activations, gradients and scratch share.
@@ -52,26 +54,14 @@ impl Plan {
         own.iter().map(bytes).sum()
     }
 
-    /// The distinct buffers that outlive the program.
-    pub fn external_buffers(&self) -> Vec<Buffer> {
-        let mut buffers: Vec<Buffer> = Vec::new();
-        for info in &self.tape.values {
-            if let Storage::Buffer(BufferSlice { buffer, .. }) = &info.storage
-                && !buffers.iter().any(|other| other.same_as(buffer))
-            {
-                buffers.push(buffer.clone());
-            }
-        }
-        buffers
-    }
-
     /// Names and shapes of the values that survive a replay.
     pub fn kept_shapes(&self) -> Vec<(String, Vec<usize>)> {
         self.tape.kept.iter().map(|(name, value)| (name.clone(), self.tape.shape(*value).to_vec())).collect()
     }
 
-    pub fn launches(&self) -> &[Launch] {
-        &self.launches
+    /// The launches before the first replay, then those of each one.
+    pub fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.preparation.launches.iter().chain(&self.launches)
     }
 }
 
@@ -87,6 +77,17 @@ fn shared_slots<'a>(plans: impl Iterator<Item = &'a Plan>) -> Vec<u64> {
 /// Bytes of the slots that all of `plans` share, one program running at a time.
 pub fn shared_bytes<'a>(plans: impl Iterator<Item = &'a Plan>) -> u64 {
     shared_slots(plans).iter().sum()
+}
+
+/// Bytes of what `plans` compute once from weights; buffers that several of them share count once.
+pub fn prepared_bytes<'a>(plans: impl Iterator<Item = &'a Plan>) -> u64 {
+    let mut distinct: Vec<&Buffer> = Vec::new();
+    for (buffer, _) in plans.flat_map(|plan| &plan.preparation.values) {
+        if !distinct.iter().any(|other| other.same_as(buffer)) {
+            distinct.push(buffer);
+        }
+    }
+    distinct.into_iter().map(Buffer::bytes).sum()
 }
 
 pub(super) fn union_of_slots(plans: &[Plan]) -> Vec<Buffer> {
@@ -123,15 +124,16 @@ impl Tape {
     }
 }
 
-fn lower(tape: &mut Tape, caps: &Caps) -> Vec<Launch> {
-    let mut launches = Vec::new();
+fn lower(tape: &mut Tape, caps: &Caps) -> (Vec<Launch>, Preparation) {
+    let (mut launches, mut preparation) = (Vec::new(), Preparation::default());
     for node in tape.nodes.clone() {
         let label = node.label.clone();
         let (inputs, outputs) = (&node.inputs[..], &node.outputs[..]);
-        let mut lowering = Lowering { tape, caps, label, inputs, outputs, launches: &mut launches };
+        let (launches, preparation) = (&mut launches, &mut preparation);
+        let mut lowering = Lowering { tape, caps, label, inputs, outputs, launches, preparation };
         node.op.lower(&mut lowering);
     }
-    launches
+    (launches, preparation)
 }
 
 /// First and last launch that touches each planned value.

@@ -1,14 +1,17 @@
 //! A compiled tape: buffers bound, pipelines built, ready to be replayed.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Once};
 
 use crate::gpu::{Access, Buffer, BufferSlice, Dispatch, Gpu, GpuError, KernelTime, Pending, Sequence};
 
-use super::{Arg, Plan, Tape, Value, plan::union_of_slots, value::Storage};
+use super::{Arg, Launch, Plan, Tape, Value, plan::union_of_slots, value::Storage};
 
 /// A tape compiled for a device. Replaying it creates nothing: no buffer, bind group or pipeline.
 pub struct Program {
     name: String,
+    /// Runs before the first replay.
+    preparation: Sequence,
+    prepared: Once,
     sequence: Sequence,
     inputs: HashMap<String, BufferSlice>,
     outputs: HashMap<String, BufferSlice>,
@@ -38,27 +41,20 @@ impl Program {
 
     fn bind(gpu: &Gpu, plan: Plan, slots: &[Buffer]) -> Result<Self, GpuError> {
         let places = Places::new(&plan, slots);
-        let mut written = Vec::with_capacity(plan.launches.len());
-        let mut dispatches = Vec::with_capacity(plan.launches.len());
-        for launch in &plan.launches {
-            let bindings: Vec<BufferSlice> = launch.args.iter().map(|arg| places.arg(arg)).collect();
-            let accesses = launch.kernel.bindings.iter();
-            let writes = bindings.iter().zip(accesses).filter(|(_, access)| **access == Access::Write);
-            written.push((launch.label.clone(), writes.map(|(slice, _)| slice.clone()).collect()));
-            dispatches.push(Dispatch {
-                kernel: gpu.kernel(&launch.kernel),
-                label: launch.label.clone(),
-                params: launch.params.clone(),
-                bindings,
-                workgroups: launch.workgroups,
-                cost: launch.cost,
-            });
-        }
+        let written = plan.launches.iter().map(|launch| (launch.label.clone(), places.written(launch))).collect();
+        let bound = |launches: &[Launch]| {
+            Sequence::build(gpu, launches.iter().map(|launch| places.dispatch(gpu, launch)).collect())
+        };
+        let (preparation, sequence) = (bound(&plan.preparation.launches)?, bound(&plan.launches)?);
         let named = |value: &Value| (plan.tape.name(*value).to_owned(), places.of(*value));
         let inputs = plan.tape.inputs.iter().map(named).collect();
         let outputs = plan.tape.kept.iter().map(|(name, value)| (name.clone(), places.of(*value))).collect();
-        let sequence = Sequence::build(gpu, dispatches)?;
-        Ok(Self { name: plan.name, sequence, inputs, outputs, written })
+        Ok(Self { name: plan.name, preparation, prepared: Once::new(), sequence, inputs, outputs, written })
+    }
+
+    /// Computes what only depends on weights; those were uploaded before the first replay and do not change.
+    fn prepare(&self, gpu: &Gpu) {
+        self.prepared.call_once(|| self.preparation.replay(gpu));
     }
 
     /// Writes an input from its first element.
@@ -79,6 +75,7 @@ impl Program {
 
     /// Submits one replay without waiting.
     pub fn replay(&self, gpu: &Gpu) {
+        self.prepare(gpu);
         self.sequence.replay(gpu);
     }
 
@@ -87,6 +84,7 @@ impl Program {
     /// # Errors
     /// A failure of the device.
     pub fn replay_timed(&self, gpu: &Gpu) -> Result<f64, GpuError> {
+        self.prepare(gpu);
         self.sequence.replay_timed(gpu)
     }
 
@@ -100,6 +98,7 @@ impl Program {
     /// # Errors
     /// A failure of the device.
     pub fn profile(&self, gpu: &Gpu) -> Result<Vec<KernelTime>, GpuError> {
+        self.prepare(gpu);
         self.sequence.profile(gpu)
     }
 
@@ -186,6 +185,23 @@ impl<'a> Places<'a> {
             (_, None, None) => panic!("{} is read, but nothing computes it", tape.name(value)),
         };
         BufferSlice { offset: base.offset + offset, bytes: tape.values[value.0].bytes(), ..base }
+    }
+
+    fn dispatch(&self, gpu: &Gpu, launch: &Launch) -> Dispatch {
+        Dispatch {
+            kernel: gpu.kernel(&launch.kernel),
+            label: launch.label.clone(),
+            params: launch.params.clone(),
+            bindings: launch.args.iter().map(|arg| self.arg(arg)).collect(),
+            workgroups: launch.workgroups,
+            cost: launch.cost,
+        }
+    }
+
+    /// What a launch writes.
+    fn written(&self, launch: &Launch) -> Vec<BufferSlice> {
+        let writes = launch.args_with_access().filter(|(_, access)| *access == Access::Write);
+        writes.map(|(arg, _)| self.arg(arg)).collect()
     }
 
     fn arg(&self, arg: &Arg) -> BufferSlice {

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, rc::Rc};
 
-use crate::gpu::BufferSlice;
+use crate::gpu::{Buffer, BufferSlice};
 
 use super::{
     DType, Lowering, Op, Value,
@@ -168,6 +168,16 @@ impl Tape {
         let result = record(self);
         self.blocks.push(Block { nodes: start..self.nodes.len() });
         result
+    }
+
+    /// The buffer that outlives the program and holds nothing but `value`.
+    pub(super) fn whole_buffer(&self, value: Value) -> Option<Buffer> {
+        match &self.values[value.0].storage {
+            Storage::Buffer(BufferSlice { buffer, offset: 0, bytes }) if *bytes == buffer.bytes() => {
+                Some(buffer.clone())
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn planned(&mut self, name: &str, shape: &[usize], dtype: DType) -> Value {

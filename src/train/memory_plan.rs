@@ -12,6 +12,8 @@ use super::{lora::Lora, step::StepPlans};
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct MemoryPlan {
     pub weights: u64,
+    /// Computed once from weights; 0 where kernels take them as they are.
+    pub transformed_weights: u64,
     pub lora_and_optimizer: u64,
     /// For previews; 0 without.
     pub vae_decoder: u64,
@@ -22,6 +24,7 @@ impl MemoryPlan {
     pub fn new(built: &Built<'_>, lora: &Lora, plans: &StepPlans, previews: Option<&BuiltDecoder<'_>>) -> Self {
         Self {
             weights: built.bytes(),
+            transformed_weights: plans.prepared_bytes(),
             lora_and_optimizer: lora.bytes(),
             vae_decoder: previews.map_or(0, BuiltDecoder::bytes),
             activations: plans.bytes(),
@@ -29,7 +32,7 @@ impl MemoryPlan {
     }
 
     pub fn total(&self) -> u64 {
-        self.weights + self.lora_and_optimizer + self.vae_decoder + self.activations
+        self.weights + self.transformed_weights + self.lora_and_optimizer + self.vae_decoder + self.activations
     }
 }
 
@@ -37,6 +40,9 @@ impl Display for MemoryPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
         write!(f, "{:.2} GB = U-Net weights {:.2}", gigabytes(self.total()), gigabytes(self.weights))?;
+        if self.transformed_weights > 0 {
+            write!(f, " + transformed {:.2}", gigabytes(self.transformed_weights))?;
+        }
         write!(f, " + LoRA and optimizer {:.2}", gigabytes(self.lora_and_optimizer))?;
         if self.vae_decoder > 0 {
             write!(f, " + VAE decoder for previews {:.2}", gigabytes(self.vae_decoder))?;

@@ -8,7 +8,7 @@ use crate::{
     gpu::{Gpu, GpuError, Pending},
     models::UNet,
     ops::{self, AdamWSettings, AdamWState, Loss},
-    tape::{Checkpointing, DType, Plan, Program, Tape, Value, shared_bytes},
+    tape::{Checkpointing, DType, Plan, Program, Tape, Value, prepared_bytes, shared_bytes},
 };
 
 use super::lora::{Lora, RecordedLora};
@@ -121,8 +121,16 @@ impl StepPlans {
 
     /// Bytes of activations, gradients and scratch that the programs share, and of their inputs and outputs.
     pub fn bytes(&self) -> u64 {
-        let all = || self.plans.iter().chain(&self.guests);
-        shared_bytes(all()) + all().map(Plan::kept_bytes).sum::<u64>()
+        shared_bytes(self.all()) + self.all().map(Plan::kept_bytes).sum::<u64>()
+    }
+
+    /// Bytes of what the programs compute once from weights.
+    pub fn prepared_bytes(&self) -> u64 {
+        prepared_bytes(self.all())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.iter().chain(&self.guests)
     }
 
     /// Names and shapes of what the step keeps for reading.

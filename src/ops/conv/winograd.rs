@@ -1,7 +1,8 @@
 //! Winograd's F(2×2, 3×3) for software drivers: the picture and the weights are transformed, and 16 matrix products do
 //! what 36 would; see `conv_winograd.wgsl`.
 //!
-//! Weights are transformed anew each time: kept, they would take 16/9 of the memory that f32 weights take.
+//! Transformed weights take 16/9 of the memory of f32 weights. They are kept where transforming them anew would take a
+//! good part of the time that the products take.
 
 use crate::{
     gpu::{
@@ -23,9 +24,16 @@ use super::{
 const POSITIONS: usize = 16;
 /// Bytes of the transformed sources, or products, of one band: they should not outgrow the last cache by much.
 const BAND_BYTES: usize = 32 << 20;
-/// Fewer pixels or channels than these do not pay for the transforms.
-const LEAST_PIXELS: usize = 512;
+/// Fewer channels do not pay for the transforms of pictures.
 const LEAST_CHANNELS: usize = 32;
+/// Fewer tiles do not pay for transforming the weights anew, or for reading them transformed.
+const LEAST_TILES: usize = 128;
+const LEAST_TILES_KEPT: usize = 64;
+/// With more tiles the weights' transform does not count.
+const MOST_TILES_KEPT: usize = 1023;
+/// Most pairs of channels whose filters are kept, 64 bytes for each: not those of SD v1.5's widest layers, which would
+/// take more memory than its whole U-Net in f16.
+const MOST_PAIRS_KEPT: usize = 1920 * 640;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -36,6 +44,7 @@ struct Params {
     width: u32,
     first_row: u32,
     start: u32,
+    turned: u32,
 }
 
 /// A convolution of stride 1 that is worth the transforms.
@@ -49,19 +58,27 @@ impl<'a> Winograd<'a> {
         let caps = lowering.caps();
         let [k, n] = gather.channels();
         let filters = (4 * POSITIONS * k * n) as u64;
+        let winograd = Self { gather };
+        let least_tiles = if winograd.keeps_filters(lowering) { LEAST_TILES_KEPT } else { LEAST_TILES };
         let pays = caps.variant == Variant::CpuDriver
             && gather.is_dense()
-            && gather.pixels() >= LEAST_PIXELS
+            && winograd.all_tiles() >= least_tiles
             && k.min(n) >= LEAST_CHANNELS
             && filters <= caps.max_binding;
-        pays.then_some(Self { gather })
+        pays.then_some(winograd)
+    }
+
+    fn keeps_filters(&self, lowering: &Lowering<'_>) -> bool {
+        let [k, n] = self.gather.channels();
+        (LEAST_TILES_KEPT..=MOST_TILES_KEPT).contains(&self.all_tiles())
+            && k * n <= MOST_PAIRS_KEPT
+            && lowering.outlives_program(self.gather.weight)
     }
 
     /// Appends the launches.
     pub fn launch(&self, lowering: &mut Lowering<'_>) {
         let [k, n] = self.gather.channels();
-        let filters = lowering.scratch("filters", &[POSITIONS, k, n]);
-        self.transform_filters(lowering, filters);
+        let filters = self.filters(lowering);
         let most_pixels = BAND_BYTES / (4 * POSITIONS * k.max(n)) * 4;
         let bands = self.gather.bands(lowering.caps().max_binding as usize, most_pixels, 2);
         let most_tiles = bands.iter().map(|band| self.tiles(band)).max().unwrap_or(0);
@@ -79,12 +96,30 @@ impl<'a> Winograd<'a> {
         band.images.len() * band.rows.len().div_ceil(2) * self.gather.result.columns.div_ceil(2)
     }
 
+    fn all_tiles(&self) -> usize {
+        self.tiles(&Band { images: 0..self.gather.images, rows: 0..self.gather.result.rows })
+    }
+
+    /// The transformed weights, the same for both directions: a convolution with turned taps takes them in another order.
+    fn filters(&self, lowering: &mut Lowering<'_>) -> Value {
+        let weight = self.gather.weight;
+        let shape = [POSITIONS, lowering.elements(weight) / 9];
+        if self.keeps_filters(lowering) {
+            let transform = |lowering: &mut Lowering<'_>, filters| self.transform_filters(lowering, filters);
+            let kept = lowering.prepared(weight, "winograd", &shape, transform);
+            return kept.expect("weights that outlive the program can be prepared");
+        }
+        let filters = lowering.scratch("filters", &shape);
+        self.transform_filters(lowering, filters);
+        filters
+    }
+
     fn transform_filters(&self, lowering: &mut Lowering<'_>, filters: Value) {
         let weight = self.gather.weight;
         let dtype = lowering.dtype(weight);
         let pairs = lowering.elements(weight) / 9;
-        let params = Params { count: (pairs / 4) as u32, quads: 0, height: 0, width: 0, first_row: 0, start: 0 };
-        let kernel = self.kernel("filter_taps", &[Read, Write], dtype, self.gather.transposed, false);
+        let params = Params { count: (pairs / 4) as u32, ..bytemuck::Zeroable::zeroed() };
+        let kernel = self.kernel("filter_taps", &[Read, Write], dtype, false);
         let cost = Cost { flops: 28 * pairs as u64, bytes: ((9 * dtype.bytes() + 4 * POSITIONS) * pairs) as u64 };
         lowering.launch(kernel, vec![weight.into(), filters.into()], &params, flat_workgroups(pairs / 4), cost);
     }
@@ -93,7 +128,7 @@ impl<'a> Winograd<'a> {
         let source = &self.gather.source;
         let (picture, start) = source.bind(&band.images, &self.gather.rows.source_range(&band.rows));
         let (count, params) = self.params(band, source.channels, start);
-        let kernel = self.kernel("source", &[Read, Write], DType::F32, false, false);
+        let kernel = self.kernel("source", &[Read, Write], DType::F32, false);
         let cost = Cost { flops: 128 * count as u64, bytes: 16 * (4 + POSITIONS) as u64 * count as u64 };
         lowering.launch(kernel, vec![picture, sources.into()], &params, flat_workgroups(count), cost);
     }
@@ -105,7 +140,7 @@ impl<'a> Winograd<'a> {
         let mut args: Vec<Arg> = vec![products.into(), picture];
         args.extend(self.gather.bias.map(Arg::from));
         let bindings = &[Read, Write, Read][..args.len()];
-        let kernel = self.kernel("result", bindings, DType::F32, false, self.gather.bias.is_some());
+        let kernel = self.kernel("result", bindings, DType::F32, self.gather.bias.is_some());
         let cost = Cost { flops: 96 * count as u64, bytes: 16 * (4 + POSITIONS) as u64 * count as u64 };
         lowering.launch(kernel, args, &params, flat_workgroups(count), cost);
     }
@@ -133,12 +168,12 @@ impl<'a> Winograd<'a> {
         let first_row = band.images.start * height.div_ceil(2) + band.rows.start / 2;
         let sizes = [count, quads, height, width, first_row].map(|size| size as u32);
         let [count32, quads, height, width, first_row] = sizes;
-        (count, Params { count: count32, quads, height, width, first_row, start })
+        let turned = u32::from(self.gather.transposed);
+        (count, Params { count: count32, quads, height, width, first_row, start, turned })
     }
 
-    fn kernel(&self, entry: &'static str, bindings: &[Access], weight: DType, flipped: bool, bias: bool) -> KernelSpec {
+    fn kernel(&self, entry: &'static str, bindings: &[Access], weight: DType, bias: bool) -> KernelSpec {
         let bias = if bias { "shared/bias_f32.wgsl" } else { "shared/bias_none.wgsl" };
-        let kernel = KernelSpec::new("conv_winograd.wgsl", entry, bindings).import(weight_import(weight)).import(bias);
-        kernel.constant("FLIPPED", u32::from(flipped))
+        KernelSpec::new("conv_winograd.wgsl", entry, bindings).import(weight_import(weight)).import(bias)
     }
 }
