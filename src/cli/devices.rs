@@ -56,6 +56,8 @@ struct Report {
     kind: DeviceKind,
     backend: String,
     driver: String,
+    /// Absent where the driver does not tell.
+    free_memory_bytes: Option<u64>,
     max_binding_bytes: u64,
     max_buffer_bytes: u64,
     max_workgroup_memory_bytes: u32,
@@ -83,6 +85,7 @@ impl Report {
             kind: adapter.kind,
             backend: adapter.backend,
             driver: adapter.driver,
+            free_memory_bytes: adapter.free_memory,
             max_binding_bytes: caps.max_binding,
             max_buffer_bytes: caps.max_buffer,
             max_workgroup_memory_bytes: caps.max_workgroup_memory,
@@ -127,6 +130,10 @@ impl fmt::Display for Report {
         writeln!(f, "{:>2}  {}", self.index, self.name)?;
         writeln!(f, "    kind        {} ({})", self.kind, self.backend)?;
         writeln!(f, "    driver      {}", self.driver)?;
+        match self.free_memory_bytes {
+            Some(bytes) => writeln!(f, "    memory      {} free", Size(bytes)),
+            None => writeln!(f, "    memory      not told by the driver"),
+        }?;
         let (binding, buffer) = (Size(self.max_binding_bytes), Size(self.max_buffer_bytes));
         let shared = Size(self.max_workgroup_memory_bytes.into());
         writeln!(f, "    limits      {binding} a binding, {buffer} a buffer, {shared} a workgroup")?;

@@ -56,7 +56,7 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Index of a GPU in the device list, or a part of its name; `None`: the best one.
     pub device: Option<String>,
-    /// Bytes of device memory that the plan must stay within; `None`: whatever it takes.
+    /// Bytes of device memory that the plan must stay within; `None`: what the device has free, where its driver tells.
     pub vram_limit: Option<u64>,
 
     pub output_dir: PathBuf,

@@ -12,6 +12,8 @@ pub struct AdapterSummary {
     pub driver: String,
     pub kind: DeviceKind,
     pub caps: Caps,
+    /// Bytes, where the driver tells.
+    pub free_memory: Option<u64>,
 }
 
 pub(super) fn instance() -> wgpu::Instance {
@@ -96,6 +98,7 @@ pub(super) fn summarize(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         kind: caps.kind,
         caps,
+        free_memory: super::memory::free_memory(adapter),
     }
 }
 

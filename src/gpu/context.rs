@@ -30,6 +30,7 @@ pub struct GpuOptions {
 
 /// An open device. Cheap to share by reference; all methods take `&self`.
 pub struct Gpu {
+    pub(super) adapter: wgpu::Adapter,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     summary: AdapterSummary,
@@ -70,6 +71,7 @@ impl Gpu {
         let pace = Mutex::new(Pace::for_kind(caps.kind));
         let shader_checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
         Ok(Self {
+            adapter,
             device,
             queue,
             summary,

@@ -9,6 +9,7 @@ mod context;
 mod environment;
 mod error;
 mod kernel;
+mod memory;
 mod profiler;
 mod replay;
 pub mod shader;

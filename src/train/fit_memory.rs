@@ -1,5 +1,7 @@
 //! Settings that keep a run within a limit of device memory.
 
+use std::fmt::{self, Display, Formatter};
+
 use anyhow::{Result, bail};
 
 use crate::{
@@ -26,11 +28,11 @@ pub(super) struct Fitted {
 }
 
 impl Fitted {
-    /// The first of the settings from fast to slow that `vram_limit` allows; without a limit the configured ones. Says
-    /// what it changes.
+    /// The first of the settings from fast to slow that fits into `vram_limit`, or else into what the device has free; the
+    /// configured ones where neither is known. Says what it changes.
     ///
     /// # Errors
-    /// A value too large for the device; a limit that no setting meets, with the least that would.
+    /// A value too large for the device; a `vram_limit` that no setting meets, with the least that would.
     pub fn new(
         gpu: &Gpu,
         config: &TrainConfig,
@@ -40,33 +42,50 @@ impl Fitted {
         previews: Option<(&PreviewSet, &BuiltDecoder<'_>)>,
         say: &mut dyn FnMut(&str),
     ) -> Result<Self> {
-        let limit = config.vram_limit.unwrap_or(u64::MAX);
-        let mut least = u64::MAX;
+        let limit = Limit::of(config, gpu.free_memory());
+        let mut smallest: Option<Self> = None;
         for candidate in candidates(config) {
-            let lora = new_lora(gpu, &candidate, &built.modules);
-            let mut plans = StepPlans::new(gpu, unet, &lora, step_shape(&candidate, tokens), step_options(&candidate))?;
-            if let Some((set, decoder)) = previews {
-                plans.share_slots(set.plans(gpu, unet, &lora, decoder)?);
-            }
-            let memory = MemoryPlan::new(built, &lora, &plans, previews.map(|(_, decoder)| decoder));
-            let fitted = Self { config: candidate, lora, plans, memory };
-            let bytes = memory.total();
-            if bytes <= limit {
-                fitted.changes(config).iter().for_each(|change| say(change));
+            let fitted = Self::plan(gpu, candidate, unet, built, tokens, previews)?;
+            let bytes = fitted.memory.total();
+            if bytes <= limit.bytes() {
+                fitted.changes(config).iter().for_each(|change| say(&format!("{limit}: {change}")));
                 return Ok(fitted);
             }
-            least = least.min(bytes);
+            smallest = smallest.filter(|other| other.memory.total() <= bytes).or(Some(fitted));
         }
-        let fixed = config.gradient_checkpointing == GradientCheckpointing::Off;
-        bail!(
-            "vram_limit: {} cannot be met: these settings take {:.2} GB at least, {:.2} GB of them for the base model. \
-             Lower `resolution`, or use a base model in fp16{}{}",
-            bytes_as_text(limit),
-            least as f64 * 1e-9,
-            built.bytes() as f64 * 1e-9,
-            if fixed { ", or leave `gradient_checkpointing` at auto" } else { "" },
-            if previews.is_some() { ", or leave out `sample_prompts`, whose pictures need memory too" } else { "" },
-        )
+        let smallest = smallest.expect("the configuration itself is a candidate");
+        let least = smallest.memory.total() as f64 * 1e-9;
+        let advice = advice(config, previews.is_some());
+        if let Limit::Configured(_) = limit {
+            let weights = built.bytes() as f64 * 1e-9;
+            bail!(
+                "{limit} cannot be met: these settings take {least:.2} GB at least, {weights:.2} GB of them for the base \
+                 model. {advice}"
+            );
+        }
+        smallest.changes(config).iter().for_each(|change| say(&format!("{limit}: {change}")));
+        say(&format!(
+            "warning: {limit}, and these settings take {least:.2} GB at least: the device may run out of memory. Close \
+             other programs. {advice}"
+        ));
+        Ok(smallest)
+    }
+
+    fn plan(
+        gpu: &Gpu,
+        config: TrainConfig,
+        unet: &UNet,
+        built: &Built<'_>,
+        tokens: usize,
+        previews: Option<(&PreviewSet, &BuiltDecoder<'_>)>,
+    ) -> Result<Self> {
+        let lora = new_lora(gpu, &config, &built.modules);
+        let mut plans = StepPlans::new(gpu, unet, &lora, step_shape(&config, tokens), step_options(&config))?;
+        if let Some((set, decoder)) = previews {
+            plans.share_slots(set.plans(gpu, unet, &lora, decoder)?);
+        }
+        let memory = MemoryPlan::new(built, &lora, &plans, previews.map(|(_, decoder)| decoder));
+        Ok(Self { config, lora, plans, memory })
     }
 
     /// What is no longer as configured, and what it costs.
@@ -74,16 +93,60 @@ impl Fitted {
         let mut changes = Vec::new();
         if self.config.batch_size < config.batch_size {
             changes.push(format!(
-                "vram_limit: {} at once instead of {}, with gradients summed over {} for the same update; slower only \
-                 where so few do not fill the device",
+                "{} at once instead of {}, with gradients summed over {} for the same update; slower only where so few do \
+                 not fill the device",
                 self.config.batch_size, config.batch_size, self.config.gradient_accumulation_steps
             ));
         }
         if self.config.gradient_checkpointing != config.gradient_checkpointing {
-            changes.push("vram_limit: gradient checkpointing, so that a step computes about two fifths more".into());
+            changes.push("gradient checkpointing, so that a step computes about two fifths more".into());
         }
         changes
     }
+}
+
+/// Where a limit of memory comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    Configured(u64),
+    /// What the device has free.
+    Free(u64),
+    Unknown,
+}
+
+impl Limit {
+    fn of(config: &TrainConfig, free: Option<u64>) -> Self {
+        config.vram_limit.map(Self::Configured).or(free.map(Self::Free)).unwrap_or(Self::Unknown)
+    }
+
+    /// Bytes that a plan may have. A driver needs some of what is free for itself: shaders, queues, half-filled blocks.
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Configured(bytes) => bytes,
+            Self::Free(bytes) => bytes / 20 * 19,
+            Self::Unknown => u64::MAX,
+        }
+    }
+}
+
+impl Display for Limit {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured(bytes) => write!(f, "vram_limit {}", bytes_as_text(*bytes)),
+            Self::Free(bytes) => write!(f, "the device has {:.2} GB free", *bytes as f64 * 1e-9),
+            Self::Unknown => write!(f, "no limit is known"),
+        }
+    }
+}
+
+/// What makes a run smaller that does not fit.
+fn advice(config: &TrainConfig, previews: bool) -> String {
+    let fixed = config.gradient_checkpointing == GradientCheckpointing::Off;
+    format!(
+        "Lower `resolution`, or use a base model in fp16{}{}",
+        if fixed { ", or leave `gradient_checkpointing` at auto" } else { "" },
+        if previews { ", or leave out `sample_prompts`, whose pictures need memory too" } else { "" },
+    )
 }
 
 /// The configuration and what may stand for it, from fast to slow: fewer pictures at once, then checkpointing too. The
@@ -115,12 +178,25 @@ mod tests {
         candidates.iter().map(of).collect()
     }
 
+    fn config(yaml: &str) -> TrainConfig {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("base_model: a\ntrain_data_dir: b\n{yaml}")).unwrap();
+        crate::config::load(file.path(), &[]).unwrap().config
+    }
+
+    #[test]
+    fn what_is_configured_goes_before_what_is_free() {
+        let gigabyte = 1_000_000_000;
+        let limited = Limit::of(&config("vram_limit: 4GB\n"), Some(3 * gigabyte));
+        assert_eq!((limited.bytes(), limited.to_string()), (4 * gigabyte, "vram_limit 4GB".to_owned()));
+        let free = Limit::of(&config(""), Some(3 * gigabyte));
+        assert_eq!((free.bytes(), free.to_string()), (2_850_000_000, "the device has 3.00 GB free".to_owned()));
+        assert_eq!(Limit::of(&config(""), None).bytes(), u64::MAX);
+    }
+
     #[test]
     fn what_is_slower_comes_later_and_updates_stay_the_same() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let yaml = "base_model: a\ntrain_data_dir: b\nbatch_size: 6\ngradient_accumulation_steps: 2\n";
-        std::fs::write(file.path(), yaml).unwrap();
-        let config = crate::config::load(file.path(), &[]).unwrap().config;
+        let config = config("batch_size: 6\ngradient_accumulation_steps: 2\n");
         let (auto, on) = (GradientCheckpointing::Auto, GradientCheckpointing::On);
         let splits = [(6, 2), (3, 4), (2, 6), (1, 12)];
         let expected: Vec<_> = [auto, on].into_iter().flat_map(|mode| splits.map(|(b, a)| (b, a, mode))).collect();

@@ -35,7 +35,7 @@ fn a_rank_of_zero() {
 
 #[test]
 fn a_memory_limit_that_no_setting_meets() {
-    refused(&Workspace::new(), &["vram_limit=1MB"], &["vram_limit: 1MB cannot be met", "at least"]);
+    refused(&Workspace::new(), &["vram_limit=1MB"], &["vram_limit 1MB cannot be met", "at least"]);
     refused_line("vram_limit: 4", &["`vram_limit`", "with its unit, such as 4GB"]);
 }
 

@@ -1,0 +1,45 @@
+//! How much memory a device has left. WebGPU does not tell; Vulkan drivers mostly do.
+
+use super::Gpu;
+
+impl Gpu {
+    /// Bytes that the device can still give, where its driver tells: all programs' use of it counts.
+    pub fn free_memory(&self) -> Option<u64> {
+        free_memory(&self.adapter)
+    }
+}
+
+/// By Vulkan's `VK_EXT_memory_budget`, of the device's largest heap of its own.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
+    use ash::vk;
+
+    // SAFETY: the adapter is only asked for its properties.
+    let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let (shared, device) = (adapter.shared_instance(), adapter.raw_physical_device());
+    if shared.instance_api_version() < vk::API_VERSION_1_1 {
+        return None;
+    }
+    let instance = shared.raw_instance();
+    // SAFETY: instance and physical device live as long as the adapter.
+    let extensions = unsafe { instance.enumerate_device_extension_properties(device) }.ok()?;
+    let tells = |name: &vk::ExtensionProperties| name.extension_name_as_c_str() == Ok(ash::ext::memory_budget::NAME);
+    if !extensions.iter().any(tells) {
+        return None;
+    }
+    let mut budget = vk::PhysicalDeviceMemoryBudgetPropertiesEXT::default();
+    let mut properties = vk::PhysicalDeviceMemoryProperties2::default().push_next(&mut budget);
+    // SAFETY: as above, and Vulkan 1.1 has this call.
+    unsafe { instance.get_physical_device_memory_properties2(device, &mut properties) };
+    let heaps = properties.memory_properties;
+    let own = (0..heaps.memory_heap_count as usize)
+        .filter(|&heap| heaps.memory_heaps[heap].flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
+        .max_by_key(|&heap| heaps.memory_heaps[heap].size)?;
+    Some(budget.heap_budget[own].saturating_sub(budget.heap_usage[own])).filter(|&bytes| bytes > 0)
+}
+
+/// Metal and Vulkan on top of it are not asked.
+#[cfg(target_vendor = "apple")]
+pub(super) fn free_memory(_adapter: &wgpu::Adapter) -> Option<u64> {
+    None
+}
