@@ -154,7 +154,7 @@ pub fn sample(args: &SampleArgs, out: &mut dyn Write) -> Result<Outcome> {
     let gpu = device::open(&GpuOptions { device: args.device.clone(), variant, ..Default::default() }, say)?;
     let mut counter = Counter::new("steps", steps);
     // Pictures and their infotexts.
-    let mut finished = |drawings: &[Drawing]| -> Result<(Vec<RgbImage>, Vec<String>)> {
+    let finished = |counter: &mut Counter, drawings: &[Drawing]| -> Result<(Vec<RgbImage>, Vec<String>)> {
         let drawn = thread::scope(|scope| {
             // The whole checkpoint is read for its hash: meanwhile the device draws.
             scope.spawn(|| checkpoint.hashes());
@@ -167,24 +167,26 @@ pub fn sample(args: &SampleArgs, out: &mut dyn Write) -> Result<Outcome> {
         Ok((drawn.into_iter().map(|drawn| drawn.picture).collect(), texts))
     };
     if let Some(cells) = cells {
-        let (pictures, texts) = finished(&drawings)?;
+        let (pictures, texts) = finished(&mut counter, &drawings)?;
+        counter.finish();
         let rows: Vec<Vec<RgbImage>> = pictures.chunks(cells.columns.len()).map(<[RgbImage]>::to_vec).collect();
         let (grid, note) = labelled_grid(&rows, &cells.columns, &cells.rows, "");
         note.iter().for_each(|note| say(&format!("note: {note}")));
         save(&args.out, &grid, &texts[0], out)?;
     } else if args.animate.is_some() {
-        let (pictures, texts) = finished(&drawings)?;
+        let (pictures, texts) = finished(&mut counter, &drawings)?;
+        counter.finish();
         save_animation(&args.out, pictures, &texts, args.fps, out)?;
     } else {
         let mut names = (0..drawings.len()).map(|index| numbered(&args.out, index, drawings.len()));
         for some in drawings.chunks(SAVED_TOGETHER) {
-            let (pictures, texts) = finished(some)?;
+            let (pictures, texts) = finished(&mut counter, some)?;
             for ((picture, text), name) in pictures.iter().zip(&texts).zip(&mut names) {
-                save(&name, picture, text, out)?;
+                counter.suspend(|| save(&name, picture, text, out))?;
             }
         }
+        counter.finish();
     }
-    counter.finish();
     Ok(Outcome::Success)
 }
 

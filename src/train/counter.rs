@@ -43,9 +43,14 @@ impl Counter {
 
     /// A line that stays.
     pub fn line(&self, text: &str) {
+        self.suspend(|| eprintln!("{text}"));
+    }
+
+    /// Runs what writes to the terminal, without the bar in its way.
+    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 

@@ -41,7 +41,7 @@ impl Display for MemoryPlan {
         let gigabytes = |bytes: u64| bytes as f64 * 1e-9;
         write!(f, "{:.2} GB = U-Net weights {:.2}", gigabytes(self.total()), gigabytes(self.weights))?;
         if self.transformed_weights > 0 {
-            write!(f, " + transformed {:.2}", gigabytes(self.transformed_weights))?;
+            write!(f, " + their transforms {:.2}", gigabytes(self.transformed_weights))?;
         }
         write!(f, " + LoRA and optimizer {:.2}", gigabytes(self.lora_and_optimizer))?;
         if self.vae_decoder > 0 {
