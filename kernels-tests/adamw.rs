@@ -30,7 +30,8 @@ impl<'a> Optimizer<'a> {
         let gradients = tape.input("gradients", &[count]);
         let max_norm = tape.input("max_norm", &[1]);
         let settings = tape.input("settings", &[8]);
-        let clip = ops::grad_norm(&mut tape, &[gradients], max_norm);
+        let loss_scale = tape.input("loss_scale", &[1]);
+        let clip = ops::grad_norm(&mut tape, &[gradients], max_norm, loss_scale);
         ops::adamw(&mut tape, AdamWState { parameters, m, v }, gradients, clip, settings);
         tape.keep("clip", clip);
         Self { gpu, program: Program::compile(gpu, "optimizer", tape).unwrap(), buffers }
@@ -40,6 +41,7 @@ impl<'a> Optimizer<'a> {
     fn step(&self, step: u64, gradients: &[f32]) -> Vec<f32> {
         self.program.write(self.gpu, "gradients", gradients);
         self.program.write(self.gpu, "max_norm", &[1f32]);
+        self.program.write(self.gpu, "loss_scale", &[1f32]);
         self.program.write(self.gpu, "settings", &SETTINGS.at_step(step));
         self.program.replay(self.gpu);
         self.program.read(self.gpu, "clip").unwrap()

@@ -10,36 +10,45 @@ use lora_wgpu::{
 /// Storage types of frozen weights.
 const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 
+/// Storage types of activations.
+const ACTIVATION_TYPES: [DType; 2] = [DType::F32, DType::F16];
+
 /// Every op on its own tape, in the shapes and types that choose between its kernels.
 pub fn tapes() -> Vec<Tape> {
-    let ops: [fn(&mut Tape); 22] = [
+    let ops: [fn(&mut Tape); 10] = [
         accumulate,
-        activations,
         adamw,
+        cached_attention,
+        combine,
+        convert,
+        grad_norm,
+        loss_scale,
+        multiply_add,
+        softmax,
+        weighted_mse,
+    ];
+    let of_any_type: [fn(&mut Tape, DType); 14] = [
+        activations,
         add,
         add_channels,
         attention,
-        cached_attention,
-        combine,
         concat,
         conv3x3,
         crop,
         geglu,
-        grad_norm,
         group_norm,
         layer_norm,
         linear,
         lora_linear,
-        multiply_add,
         scale,
-        softmax,
         upsample_nearest,
-        weighted_mse,
     ];
-    ops.into_iter().map(recorded).collect()
+    let plain = ops.into_iter().map(|record| recorded(record));
+    let typed = of_any_type.into_iter().flat_map(|record| ACTIVATION_TYPES.map(|dtype| (record, dtype)));
+    plain.chain(typed.map(|(record, dtype)| recorded(|tape| record(tape, dtype)))).collect()
 }
 
-fn recorded(record: fn(&mut Tape)) -> Tape {
+fn recorded(record: impl FnOnce(&mut Tape)) -> Tape {
     let mut tape = Tape::new();
     record(&mut tape);
     tape
@@ -49,11 +58,15 @@ fn input(tape: &mut Tape, shape: &[usize]) -> Value {
     tape.input("input", shape)
 }
 
+fn activation(tape: &mut Tape, shape: &[usize], dtype: DType) -> Value {
+    tape.input_of("activation", shape, dtype)
+}
+
 /// Keeps an op's output and its gradients by `wanted`.
 fn keep(tape: &mut Tape, out: Value, wanted: &[Value]) {
     tape.keep("out", out);
-    let shape = tape.shape(out).to_vec();
-    let upstream = input(tape, &shape);
+    let (shape, dtype) = (tape.shape(out).to_vec(), tape.dtype(out));
+    let upstream = activation(tape, &shape, dtype);
     for gradient in tape.backward(&[(out, upstream)], wanted, Checkpointing::Off, ops::add) {
         tape.keep("gradient", gradient.expect("a wanted input leads to the output"));
     }
@@ -64,10 +77,10 @@ fn accumulate(tape: &mut Tape) {
     ops::accumulate(tape, into, gradients);
 }
 
-fn activations(tape: &mut Tape) {
-    for activation in [ops::silu, ops::gelu, ops::quick_gelu] {
-        let x = input(tape, &[2, 8]);
-        let out = activation(tape, x);
+fn activations(tape: &mut Tape, dtype: DType) {
+    for op in [ops::silu, ops::gelu, ops::quick_gelu] {
+        let x = activation(tape, &[2, 8], dtype);
+        let out = op(tape, x);
         keep(tape, out, &[x]);
     }
 }
@@ -78,27 +91,27 @@ fn adamw(tape: &mut Tape) {
     ops::adamw(tape, AdamWState { parameters, m, v }, gradients, clip, settings);
 }
 
-fn add(tape: &mut Tape) {
-    let (a, b) = (input(tape, &[2, 8]), input(tape, &[2, 8]));
+fn add(tape: &mut Tape, dtype: DType) {
+    let (a, b) = (activation(tape, &[2, 8], dtype), activation(tape, &[2, 8], dtype));
     let out = ops::add(tape, a, b);
     keep(tape, out, &[a, b]);
 }
 
-fn add_channels(tape: &mut Tape) {
-    let (x, y) = (input(tape, &[2, 5, 8]), input(tape, &[2, 8]));
+fn add_channels(tape: &mut Tape, dtype: DType) {
+    let (x, y) = (activation(tape, &[2, 5, 8], dtype), input(tape, &[2, 8]));
     let out = ops::add_channels(tape, x, y);
     keep(tape, out, &[x, y]);
 }
 
 /// The head sizes of SD v1.5's networks and of small test checkpoints; only the VAE has 512, and no gradient there.
-fn attention(tape: &mut Tape) {
+fn attention(tape: &mut Tape, dtype: DType) {
     let crossed = [4, 40, 80, 160].map(|head| (head, 1024, Mask::None));
     for (head, queries, mask) in crossed.into_iter().chain([(64, 77, Mask::Causal)]) {
-        let [q, k, v] = [queries, 77, 77].map(|rows| input(tape, &[1, rows, 2 * head]));
+        let [q, k, v] = [queries, 77, 77].map(|rows| activation(tape, &[1, rows, 2 * head], dtype));
         let out = ops::attention(tape, q, k, v, 2, mask);
         keep(tape, out, &[q, k, v]);
     }
-    let x = input(tape, &[1, 4096, 512]);
+    let x = activation(tape, &[1, 4096, 512], dtype);
     let out = ops::attention(tape, x, x, x, 1, Mask::None);
     keep(tape, out, &[]);
 }
@@ -117,48 +130,57 @@ fn combine(tape: &mut Tape) {
     keep(tape, out, &[]);
 }
 
-fn concat(tape: &mut Tape) {
-    let (a, b) = (input(tape, &[2, 8]), input(tape, &[2, 4]));
+fn concat(tape: &mut Tape, dtype: DType) {
+    let (a, b) = (activation(tape, &[2, 8], dtype), activation(tape, &[2, 4], dtype));
     let out = ops::concat(tape, a, b);
     keep(tape, out, &[a, b]);
 }
 
-fn conv3x3(tape: &mut Tape) {
+fn conv3x3(tape: &mut Tape, dtype: DType) {
     let geometries = [ConvGeometry::Same, ConvGeometry::Down, ConvGeometry::DownAsymmetric];
-    for (dtype, geometry) in WEIGHT_TYPES.into_iter().flat_map(|dtype| geometries.map(|geometry| (dtype, geometry))) {
+    for (stored, geometry) in WEIGHT_TYPES.into_iter().flat_map(|stored| geometries.map(|geometry| (stored, geometry)))
+    {
         // From too small for a tile to enough for the largest.
         for side in [4, 8, 16, 32, 64] {
-            let x = input(tape, &[1, side, side, 320]);
-            let (weight, bias) = (tape.input_of("weight", &[9, 320, 320], dtype), input(tape, &[320]));
+            let x = activation(tape, &[1, side, side, 320], dtype);
+            let (weight, bias) = (tape.input_of("weight", &[9, 320, 320], stored), input(tape, &[320]));
             let out = ops::conv3x3(tape, x, weight, Some(bias), geometry);
             keep(tape, out, &[x]);
         }
     }
 }
 
-fn geglu(tape: &mut Tape) {
-    let x = input(tape, &[2, 16]);
+fn geglu(tape: &mut Tape, dtype: DType) {
+    let x = activation(tape, &[2, 16], dtype);
     let out = ops::geglu(tape, x);
     keep(tape, out, &[x]);
 }
 
+fn convert(tape: &mut Tape) {
+    let x = input(tape, &[2, 8]);
+    let half = ops::convert(tape, x, DType::F16);
+    let out = ops::convert(tape, half, DType::F32);
+    tape.keep("out", out);
+}
+
 fn grad_norm(tape: &mut Tape) {
     let (gradients, max_norm) = ([8, 12].map(|count| input(tape, &[count])), input(tape, &[1]));
-    let out = ops::grad_norm(tape, &gradients, max_norm);
+    let loss_scale = input(tape, &[4]);
+    let out = ops::grad_norm(tape, &gradients, max_norm, loss_scale);
     keep(tape, out, &[]);
 }
 
-fn group_norm(tape: &mut Tape) {
+fn group_norm(tape: &mut Tape, dtype: DType) {
     for silu in [false, true] {
-        let x = input(tape, &[2, 8, 8, 64]);
+        let x = activation(tape, &[2, 8, 8, 64], dtype);
         let (gamma, beta) = (input(tape, &[64]), input(tape, &[64]));
         let out = ops::group_norm(tape, x, gamma, beta, 32, 1e-5, silu);
         keep(tape, out, &[x]);
     }
 }
 
-fn layer_norm(tape: &mut Tape) {
-    let x = input(tape, &[2, 5, 8]);
+fn layer_norm(tape: &mut Tape, dtype: DType) {
+    let x = activation(tape, &[2, 5, 8], dtype);
     let (gamma, beta) = (input(tape, &[8]), input(tape, &[8]));
     let out = ops::layer_norm(tape, x, gamma, beta, 1e-5);
     keep(tape, out, &[x]);
@@ -167,10 +189,10 @@ fn layer_norm(tape: &mut Tape) {
 /// From one row to enough for the largest tile.
 const TOKENS: [usize; 4] = [1, 77, 1024, 4096];
 
-fn linear(tape: &mut Tape) {
-    for (dtype, tokens) in WEIGHT_TYPES.into_iter().flat_map(|dtype| TOKENS.map(|tokens| (dtype, tokens))) {
-        let x = input(tape, &[tokens, 320]);
-        let (weight, bias) = (tape.input_of("weight", &[320, 320], dtype), input(tape, &[320]));
+fn linear(tape: &mut Tape, dtype: DType) {
+    for (stored, tokens) in WEIGHT_TYPES.into_iter().flat_map(|stored| TOKENS.map(|tokens| (stored, tokens))) {
+        let x = activation(tape, &[tokens, 320], dtype);
+        let (weight, bias) = (tape.input_of("weight", &[320, 320], stored), input(tape, &[320]));
         for bias in [None, Some(bias)] {
             let out = ops::linear(tape, x, weight, bias);
             keep(tape, out, &[x]);
@@ -178,14 +200,19 @@ fn linear(tape: &mut Tape) {
     }
 }
 
-fn lora_linear(tape: &mut Tape) {
+fn lora_linear(tape: &mut Tape, dtype: DType) {
     for tokens in TOKENS {
-        let x = input(tape, &[tokens, 320]);
+        let x = activation(tape, &[tokens, 320], dtype);
         let (weight, bias) = (tape.input_of("weight", &[320, 320], DType::F16), input(tape, &[320]));
         let (down, up, scale) = (input(tape, &[4, 320]), input(tape, &[320, 4]), input(tape, &[1]));
         let out = ops::lora_linear(tape, x, weight, Some(bias), down, up, scale);
         keep(tape, out, &[x, down, up]);
     }
+}
+
+fn loss_scale(tape: &mut Tape) {
+    let (state, clip) = (input(tape, &[4]), input(tape, &[4]));
+    ops::advance_loss_scale(tape, state, clip, 2000);
 }
 
 fn multiply_add(tape: &mut Tape) {
@@ -194,14 +221,14 @@ fn multiply_add(tape: &mut Tape) {
     tape.keep("out", out);
 }
 
-fn scale(tape: &mut Tape) {
-    let x = input(tape, &[2, 8]);
+fn scale(tape: &mut Tape, dtype: DType) {
+    let x = activation(tape, &[2, 8], dtype);
     let out = ops::scale(tape, x, 0.5);
     keep(tape, out, &[x]);
 }
 
-fn crop(tape: &mut Tape) {
-    let x = input(tape, &[1, 4, 6, 8]);
+fn crop(tape: &mut Tape, dtype: DType) {
+    let x = activation(tape, &[1, 4, 6, 8], dtype);
     let out = ops::crop(tape, x, 3, 5);
     keep(tape, out, &[x]);
 }
@@ -212,14 +239,15 @@ fn softmax(tape: &mut Tape) {
     keep(tape, out, &[x]);
 }
 
-fn upsample_nearest(tape: &mut Tape) {
-    let x = input(tape, &[1, 3, 5, 8]);
+fn upsample_nearest(tape: &mut Tape, dtype: DType) {
+    let x = activation(tape, &[1, 3, 5, 8], dtype);
     let out = ops::upsample_nearest(tape, x);
     keep(tape, out, &[x]);
 }
 
 fn weighted_mse(tape: &mut Tape) {
     let (prediction, target, weight) = (input(tape, &[2, 8]), input(tape, &[2, 8]), input(tape, &[2]));
-    let loss = ops::weighted_mse(tape, prediction, target, weight);
+    let loss_scale = input(tape, &[4]);
+    let loss = ops::weighted_mse(tape, prediction, target, weight, loss_scale);
     tape.keep("loss", loss.loss);
 }

@@ -11,12 +11,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (count)
+@group(0) @binding(1) var<storage, read> x: array<Quad>; // (count)
 // forward
-@group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>; // (count)
+@group(0) @binding(2) var<storage, read_write> y: array<Quad>; // (count)
 // backward
-@group(0) @binding(2) var<storage, read> d_y: array<vec4<f32>>; // (count)
-@group(0) @binding(3) var<storage, read_write> d_x: array<vec4<f32>>; // (count)
+@group(0) @binding(2) var<storage, read> d_y: array<Quad>; // (count)
+@group(0) @binding(3) var<storage, read_write> d_x: array<Quad>; // (count)
 
 @compute @workgroup_size(256)
 fn silu_forward(
@@ -26,7 +26,7 @@ fn silu_forward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        y[i] = silu(x[i]);
+        y[i] = pack4(silu(unpack4(x[i])));
     }
 }
 
@@ -38,7 +38,7 @@ fn silu_backward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        d_x[i] = d_y[i] * silu_derivative(x[i]);
+        d_x[i] = pack4(unpack4(d_y[i]) * silu_derivative(unpack4(x[i])));
     }
 }
 
@@ -50,7 +50,7 @@ fn gelu_forward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        y[i] = gelu(x[i]);
+        y[i] = pack4(gelu(unpack4(x[i])));
     }
 }
 
@@ -62,7 +62,7 @@ fn gelu_backward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        d_x[i] = d_y[i] * gelu_derivative(x[i]);
+        d_x[i] = pack4(unpack4(d_y[i]) * gelu_derivative(unpack4(x[i])));
     }
 }
 
@@ -74,7 +74,7 @@ fn quick_gelu_forward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        y[i] = quick_gelu(x[i]);
+        y[i] = pack4(quick_gelu(unpack4(x[i])));
     }
 }
 
@@ -86,6 +86,6 @@ fn quick_gelu_backward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        d_x[i] = d_y[i] * quick_gelu_derivative(x[i]);
+        d_x[i] = pack4(unpack4(d_y[i]) * quick_gelu_derivative(unpack4(x[i])));
     }
 }

@@ -5,7 +5,7 @@
 //
 // Nothing is touched where the gradients are not finite.
 //
-// parameters, gradients, m, v: (count) vectors of four; clip: grad_norm's (norm, factor, finite, 0).
+// parameters, gradients, m, v: (count) vectors of four; clip: grad_norm's (norm, factor, finite, scale).
 // Dispatch: flat, one invocation per vector.
 
 #import shared/index.wgsl

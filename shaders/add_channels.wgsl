@@ -9,11 +9,11 @@
 
 @group(0) @binding(0) var<uniform> params: Chunks;
 // forward
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(1) var<storage, read> x: array<Quad>; // (rows, C/4)
 @group(0) @binding(2) var<storage, read> y: array<vec4<f32>>; // (B, C/4)
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(3) var<storage, read_write> out: array<Quad>; // (rows, C/4)
 // sum_positions
-@group(0) @binding(1) var<storage, read> d_out: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(1) var<storage, read> d_out: array<Quad>; // (rows, C/4)
 @group(0) @binding(2) var<storage, read_write> partial_sums: array<vec4<f32>>; // (chunks, C/4)
 // sum_chunks
 @group(0) @binding(1) var<storage, read> partials: array<vec4<f32>>; // (chunks, C/4)
@@ -32,7 +32,7 @@ fn forward(
     let walk = chunk_walk(params, index);
     let added = y[walk.sample * walk.step + walk.column];
     for (var at = walk.first; at < walk.end; at += walk.step) {
-        out[at] = x[at] + added;
+        out[at] = pack4(unpack4(x[at]) + added);
     }
 }
 
@@ -49,7 +49,7 @@ fn sum_positions(
     let walk = chunk_walk(params, index);
     var sum = vec4<f32>(0.0);
     for (var at = walk.first; at < walk.end; at += walk.step) {
-        sum += d_out[at];
+        sum += unpack4(d_out[at]);
     }
     partial_sums[walk.chunk * walk.step + walk.column] = sum;
 }

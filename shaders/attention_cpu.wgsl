@@ -8,13 +8,12 @@
 // Dispatch: (N / (8·ROWS), heads, B) workgroups.
 
 #import shared/attention.wgsl
-#import shared/eight.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<u64>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<vec4<u64>>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<vec4<u64>>; // (B, M, C)
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(1) var<storage, read> q: array<Octet>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<Octet>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<Octet>; // (B, M, C)
+@group(0) @binding(4) var<storage, read_write> out: array<Quad>; // (B, N, C)
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>; // (B, heads, N)
 
 @compute @workgroup_size(8)
@@ -28,7 +27,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     var largest_$r = MASKED;
     var total_$r = 0.0;
 #for e in 0..HEAD4/2
-    let q_$(r)_$e = unpack8(q[row_$r / 2u + $(e)u]);
+    let q_$(r)_$e = unpack_octet(q[row_$r / 2u + $(e)u]);
 #end
 #for c in 0..HEAD4
     let scaled_$(r)_$c = q_$(r)_$(c/2)[$(c%2)] * params.scale;
@@ -40,8 +39,8 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     for (var first = 0u; first < end; first += 8u) {
         let own = row_start(batch, params.keys, min(first + lane, params.keys - 1u), head) / 2u;
 #for e in 0..HEAD4/2
-        let k_$e = unpack8(k[own + $(e)u]);
-        let v_$e = unpack8(v[own + $(e)u]);
+        let k_$e = unpack_octet(k[own + $(e)u]);
+        let v_$e = unpack_octet(v[own + $(e)u]);
 #end
 #for j in 0..8
 #for r in 0..ROWS
@@ -88,7 +87,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
 #for r in 0..ROWS
     if first_query + $(8*r)u + lane < params.queries {
 #for c in 0..HEAD4
-        out[row_$r + $(c)u] = out_$(r)_$c / total_$r;
+        out[row_$r + $(c)u] = pack4(out_$(r)_$c / total_$r);
 #end
         lse[statistic_index(batch, head, query_$r)] = largest_$r + log(total_$r);
     }

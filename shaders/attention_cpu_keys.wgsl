@@ -7,17 +7,16 @@
 // Dispatch: (M / (8·ROWS), heads, B) workgroups.
 
 #import shared/attention.wgsl
-#import shared/eight.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<u64>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<vec4<u64>>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<vec4<u64>>; // (B, M, C)
-@group(0) @binding(4) var<storage, read> d_out: array<vec4<u64>>; // (B, N, C)
+@group(0) @binding(1) var<storage, read> q: array<Octet>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<Octet>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<Octet>; // (B, M, C)
+@group(0) @binding(4) var<storage, read> d_out: array<Octet>; // (B, N, C)
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
-@group(0) @binding(7) var<storage, read_write> d_k: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(8) var<storage, read_write> d_v: array<vec4<f32>>; // (B, M, C)
+@group(0) @binding(7) var<storage, read_write> d_k: array<Quad>; // (B, M, C)
+@group(0) @binding(8) var<storage, read_write> d_v: array<Quad>; // (B, M, C)
 
 @compute @workgroup_size(8)
 fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -28,8 +27,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     let key_$r = min(first_key + $(8*r)u + lane, params.keys - 1u);
     let row_$r = row_start(batch, params.keys, key_$r, head);
 #for e in 0..HEAD4/2
-    let k_$(r)_$e = unpack8(k[row_$r / 2u + $(e)u]);
-    let v_$(r)_$e = unpack8(v[row_$r / 2u + $(e)u]);
+    let k_$(r)_$e = unpack_octet(k[row_$r / 2u + $(e)u]);
+    let v_$(r)_$e = unpack_octet(v[row_$r / 2u + $(e)u]);
 #end
 #for c in 0..HEAD4
     let scaled_$(r)_$c = k_$(r)_$(c/2)[$(c%2)] * params.scale;
@@ -46,8 +45,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
         let own_lse = lse[statistic_index(batch, head, own_query)];
         let own_delta = delta[statistic_index(batch, head, own_query)];
 #for e in 0..HEAD4/2
-        let q_$e = unpack8(q[own + $(e)u]);
-        let d_out_$e = unpack8(d_out[own + $(e)u]);
+        let q_$e = unpack_octet(q[own + $(e)u]);
+        let d_out_$e = unpack_octet(d_out[own + $(e)u]);
 #end
 #for j in 0..8
         let lse_$j = subgroupBroadcast(own_lse, $(j)u);
@@ -77,8 +76,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
 #for r in 0..ROWS
     if first_key + $(8*r)u + lane < params.keys {
 #for c in 0..HEAD4
-        d_k[row_$r + $(c)u] = d_k_$(r)_$c * params.scale;
-        d_v[row_$r + $(c)u] = d_v_$(r)_$c;
+        d_k[row_$r + $(c)u] = pack4(d_k_$(r)_$c * params.scale);
+        d_v[row_$r + $(c)u] = pack4(d_v_$(r)_$c);
 #end
     }
 #end

@@ -7,16 +7,15 @@
 // Dispatch: (N / (8·ROWS), heads, B) workgroups.
 
 #import shared/attention.wgsl
-#import shared/eight.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<u64>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<vec4<u64>>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<vec4<u64>>; // (B, M, C)
-@group(0) @binding(4) var<storage, read> d_out: array<vec4<u64>>; // (B, N, C)
+@group(0) @binding(1) var<storage, read> q: array<Octet>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<Octet>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<Octet>; // (B, M, C)
+@group(0) @binding(4) var<storage, read> d_out: array<Octet>; // (B, N, C)
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
-@group(0) @binding(7) var<storage, read_write> d_q: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(7) var<storage, read_write> d_q: array<Quad>; // (B, N, C)
 
 @compute @workgroup_size(8)
 fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -29,8 +28,8 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     let lse_$r = lse[statistic_index(batch, head, query_$r)];
     let delta_$r = delta[statistic_index(batch, head, query_$r)];
 #for e in 0..HEAD4/2
-    let q_$(r)_$e = unpack8(q[row_$r / 2u + $(e)u]);
-    let d_out_$(r)_$e = unpack8(d_out[row_$r / 2u + $(e)u]);
+    let q_$(r)_$e = unpack_octet(q[row_$r / 2u + $(e)u]);
+    let d_out_$(r)_$e = unpack_octet(d_out[row_$r / 2u + $(e)u]);
 #end
 #for c in 0..HEAD4
     let scaled_$(r)_$c = q_$(r)_$(c/2)[$(c%2)] * params.scale;
@@ -42,8 +41,8 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     for (var first = 0u; first < end; first += 8u) {
         let own = row_start(batch, params.keys, min(first + lane, params.keys - 1u), head) / 2u;
 #for e in 0..HEAD4/2
-        let k_$e = unpack8(k[own + $(e)u]);
-        let v_$e = unpack8(v[own + $(e)u]);
+        let k_$e = unpack_octet(k[own + $(e)u]);
+        let v_$e = unpack_octet(v[own + $(e)u]);
 #end
 #for j in 0..8
 #for c in 0..HEAD4
@@ -69,7 +68,7 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
 #for r in 0..ROWS
     if first_query + $(8*r)u + lane < params.queries {
 #for c in 0..HEAD4
-        d_q[row_$r + $(c)u] = d_q_$(r)_$c * params.scale;
+        d_q[row_$r + $(c)u] = pack4(d_q_$(r)_$c * params.scale);
 #end
     }
 #end

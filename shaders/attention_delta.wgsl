@@ -7,8 +7,8 @@
 #import shared/attention.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> out: array<vec4<f32>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> d_out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(1) var<storage, read> out: array<Quad>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> d_out: array<Quad>; // (B, N, C)
 @group(0) @binding(3) var<storage, read_write> delta: array<f32>; // (B, heads, N)
 
 @compute @workgroup_size(256)
@@ -27,7 +27,7 @@ fn forward(
     let start = row_start(batch, params.queries, query, head);
     var sum = 0.0;
     for (var c = 0u; c < HEAD4; c++) {
-        sum += dot(out[start + c], d_out[start + c]);
+        sum += dot(unpack4(out[start + c]), unpack4(d_out[start + c]));
     }
     delta[statistic_index(batch, head, query)] = sum;
 }

@@ -9,10 +9,10 @@
 #import shared/attention_tile.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(1) var<storage, read> q: array<Quad>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<Quad>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<Quad>; // (B, M, C)
+@group(0) @binding(4) var<storage, read_write> out: array<Quad>; // (B, N, C)
 @group(0) @binding(5) var<storage, read_write> lse: array<f32>; // (B, heads, N)
 
 const EXCHANGED: u32 = 1u;
@@ -38,7 +38,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     var largest_$r = MASKED;
     var total_$r = 0.0;
 #for c in 0..SLICE4
-    let q_$(r)_$c = q[row_$r + min($c * SLICES + slice, HEAD4 - 1u)] * params.scale;
+    let q_$(r)_$c = unpack4(q[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]) * params.scale;
     var out_$(r)_$c = vec4<f32>();
 #end
 #end
@@ -47,7 +47,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     for (var first = 0u; first < end; first += COLUMNS) {
         for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
             let source = streamed(i, batch, params.keys, first, head);
-            tile[i] = select(vec4<f32>(), k[source.at], source.inside);
+            tile[i] = select(vec4<f32>(), unpack4(k[source.at]), source.inside);
         }
         workgroupBarrier();
 #for j in 0..COLUMNS/4
@@ -73,7 +73,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
         workgroupBarrier();
         for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
             let source = streamed(i, batch, params.keys, first, head);
-            tile[i] = select(vec4<f32>(), v[source.at], source.inside);
+            tile[i] = select(vec4<f32>(), unpack4(v[source.at]), source.inside);
         }
 #for r in 0..ROWS
         var top_$r = largest_$r;
@@ -112,7 +112,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     if first_query + $(r)u < params.queries {
 #for c in 0..SLICE4
         if $c * SLICES + slice < HEAD4 {
-            out[row_$r + $c * SLICES + slice] = out_$(r)_$c / total_$r;
+            out[row_$r + $c * SLICES + slice] = pack4(out_$(r)_$c / total_$r);
         }
 #end
         if slice == 0u {

@@ -9,14 +9,14 @@
 #import shared/attention_tile.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(4) var<storage, read> d_out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(1) var<storage, read> q: array<Quad>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<Quad>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<Quad>; // (B, M, C)
+@group(0) @binding(4) var<storage, read> d_out: array<Quad>; // (B, N, C)
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
-@group(0) @binding(7) var<storage, read_write> d_k: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(8) var<storage, read_write> d_v: array<vec4<f32>>; // (B, M, C)
+@group(0) @binding(7) var<storage, read_write> d_k: array<Quad>; // (B, M, C)
+@group(0) @binding(8) var<storage, read_write> d_v: array<Quad>; // (B, M, C)
 
 const EXCHANGED: u32 = 2u;
 
@@ -44,8 +44,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     let key_$r = min(first_key + $(r)u, params.keys - 1u);
     let row_$r = row_start(batch, params.keys, key_$r, head);
 #for c in 0..SLICE4
-    let k_$(r)_$c = k[row_$r + min($c * SLICES + slice, HEAD4 - 1u)] * params.scale;
-    let v_$(r)_$c = v[row_$r + min($c * SLICES + slice, HEAD4 - 1u)];
+    let k_$(r)_$c = unpack4(k[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]) * params.scale;
+    let v_$(r)_$c = unpack4(v[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]);
     var d_k_$(r)_$c = vec4<f32>();
     var d_v_$(r)_$c = vec4<f32>();
 #end
@@ -56,8 +56,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     for (var first = start; first < params.queries; first += COLUMNS) {
         for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
             let source = streamed(i, batch, params.queries, first, head);
-            q_tile[i] = select(vec4<f32>(), q[source.at], source.inside);
-            d_out_tile[i] = select(vec4<f32>(), d_out[source.at], source.inside);
+            q_tile[i] = select(vec4<f32>(), unpack4(q[source.at]), source.inside);
+            d_out_tile[i] = select(vec4<f32>(), unpack4(d_out[source.at]), source.inside);
         }
         if local < COLUMNS {
             let at = statistic_index(batch, head, min(first + local, params.queries - 1u));
@@ -124,8 +124,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     if first_key + $(r)u < params.keys {
 #for c in 0..SLICE4
         if $c * SLICES + slice < HEAD4 {
-            d_k[row_$r + $c * SLICES + slice] = d_k_$(r)_$c * params.scale;
-            d_v[row_$r + $c * SLICES + slice] = d_v_$(r)_$c;
+            d_k[row_$r + $c * SLICES + slice] = pack4(d_k_$(r)_$c * params.scale);
+            d_v[row_$r + $c * SLICES + slice] = pack4(d_v_$(r)_$c);
         }
 #end
     }

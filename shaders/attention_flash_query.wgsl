@@ -9,13 +9,13 @@
 #import shared/attention_tile.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(4) var<storage, read> d_out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(1) var<storage, read> q: array<Quad>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<Quad>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<Quad>; // (B, M, C)
+@group(0) @binding(4) var<storage, read> d_out: array<Quad>; // (B, N, C)
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
-@group(0) @binding(7) var<storage, read_write> d_q: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(7) var<storage, read_write> d_q: array<Quad>; // (B, N, C)
 
 const EXCHANGED: u32 = 2u;
 
@@ -41,8 +41,8 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     let lse_$r = lse[statistic_index(batch, head, query_$r)];
     let delta_$r = delta[statistic_index(batch, head, query_$r)];
 #for c in 0..SLICE4
-    let q_$(r)_$c = q[row_$r + min($c * SLICES + slice, HEAD4 - 1u)] * params.scale;
-    let d_out_$(r)_$c = d_out[row_$r + min($c * SLICES + slice, HEAD4 - 1u)];
+    let q_$(r)_$c = unpack4(q[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]) * params.scale;
+    let d_out_$(r)_$c = unpack4(d_out[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]);
     var d_q_$(r)_$c = vec4<f32>();
 #end
 #end
@@ -51,8 +51,8 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     for (var first = 0u; first < end; first += COLUMNS) {
         for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
             let source = streamed(i, batch, params.keys, first, head);
-            k_tile[i] = select(vec4<f32>(), k[source.at], source.inside);
-            v_tile[i] = select(vec4<f32>(), v[source.at], source.inside);
+            k_tile[i] = select(vec4<f32>(), unpack4(k[source.at]), source.inside);
+            v_tile[i] = select(vec4<f32>(), unpack4(v[source.at]), source.inside);
         }
         workgroupBarrier();
 #for j in 0..COLUMNS/4
@@ -109,7 +109,7 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     if first_query + $(r)u < params.queries {
 #for c in 0..SLICE4
         if $c * SLICES + slice < HEAD4 {
-            d_q[row_$r + $c * SLICES + slice] = d_q_$(r)_$c * params.scale;
+            d_q[row_$r + $c * SLICES + slice] = pack4(d_q_$(r)_$c * params.scale);
         }
 #end
     }

@@ -11,19 +11,19 @@
 #import shared/attention.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<vec4<f32>>; // (B, M, C)
+@group(0) @binding(1) var<storage, read> q: array<Quad>; // (B, N, C)
+@group(0) @binding(2) var<storage, read> k: array<Quad>; // (B, M, C)
+@group(0) @binding(3) var<storage, read> v: array<Quad>; // (B, M, C)
 
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(4) var<storage, read_write> out: array<Quad>; // (B, N, C)
 @group(0) @binding(5) var<storage, read_write> lse_out: array<f32>; // (B, heads, N)
 
-@group(0) @binding(4) var<storage, read> d_out: array<vec4<f32>>; // (B, N, C)
+@group(0) @binding(4) var<storage, read> d_out: array<Quad>; // (B, N, C)
 @group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
 @group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
-@group(0) @binding(7) var<storage, read_write> d_q: array<vec4<f32>>; // (B, N, C)
-@group(0) @binding(7) var<storage, read_write> d_k: array<vec4<f32>>; // (B, M, C)
-@group(0) @binding(8) var<storage, read_write> d_v: array<vec4<f32>>; // (B, M, C)
+@group(0) @binding(7) var<storage, read_write> d_q: array<Quad>; // (B, N, C)
+@group(0) @binding(7) var<storage, read_write> d_k: array<Quad>; // (B, M, C)
+@group(0) @binding(8) var<storage, read_write> d_v: array<Quad>; // (B, M, C)
 
 struct Row {
     batch: u32,
@@ -39,7 +39,7 @@ fn row_of(flat: u32, rows: u32) -> Row {
 fn score(query: u32, key: u32) -> f32 {
     var sum = 0.0;
     for (var c = 0u; c < HEAD4; c++) {
-        sum += dot(q[query + c], k[key + c]);
+        sum += dot(unpack4(q[query + c]), unpack4(k[key + c]));
     }
     return sum * params.scale;
 }
@@ -48,7 +48,7 @@ fn score(query: u32, key: u32) -> f32 {
 fn d_probability(query: u32, key: u32) -> f32 {
     var sum = 0.0;
     for (var c = 0u; c < HEAD4; c++) {
-        sum += dot(d_out[query + c], v[key + c]);
+        sum += dot(unpack4(d_out[query + c]), unpack4(v[key + c]));
     }
     return sum;
 }
@@ -75,11 +75,11 @@ fn forward(
         let p = exp(s - largest);
         total = total * fade + p;
         for (var c = 0u; c < HEAD4; c++) {
-            sums[c] = sums[c] * fade + p * v[key + c];
+            sums[c] = sums[c] * fade + p * unpack4(v[key + c]);
         }
     }
     for (var c = 0u; c < HEAD4; c++) {
-        out[query + c] = sums[c] / total;
+        out[query + c] = pack4(sums[c] / total);
     }
     lse_out[statistic_index(row.batch, row.head, row.index)] = largest + log(total);
 }
@@ -102,11 +102,11 @@ fn backward_query(
         let p = exp(score(query, key) - lse[statistic]);
         let ds = p * (d_probability(query, key) - delta[statistic]) * params.scale;
         for (var c = 0u; c < HEAD4; c++) {
-            sums[c] += ds * k[key + c];
+            sums[c] += ds * unpack4(k[key + c]);
         }
     }
     for (var c = 0u; c < HEAD4; c++) {
-        d_q[query + c] = sums[c];
+        d_q[query + c] = pack4(sums[c]);
     }
 }
 
@@ -129,12 +129,12 @@ fn backward_keys(
         let p = exp(score(query, key) - lse[statistic]);
         let ds = p * (d_probability(query, key) - delta[statistic]) * params.scale;
         for (var c = 0u; c < HEAD4; c++) {
-            k_sums[c] += ds * q[query + c];
-            v_sums[c] += p * d_out[query + c];
+            k_sums[c] += ds * unpack4(q[query + c]);
+            v_sums[c] += p * unpack4(d_out[query + c]);
         }
     }
     for (var c = 0u; c < HEAD4; c++) {
-        d_k[key + c] = k_sums[c];
-        d_v[key + c] = v_sums[c];
+        d_k[key + c] = pack4(k_sums[c]);
+        d_v[key + c] = pack4(v_sums[c]);
     }
 }

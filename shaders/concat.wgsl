@@ -13,8 +13,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>; // join: part, split: whole
-@group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>; // join: whole, split: part
+@group(0) @binding(1) var<storage, read> source: array<Quad>; // join: part, split: whole
+@group(0) @binding(2) var<storage, read_write> result: array<Quad>; // join: whole, split: part
 
 fn whole_index(i: u32) -> u32 {
     return i / params.part_quads * params.whole_quads + params.first_quad + i % params.part_quads;

@@ -7,9 +7,9 @@
 #import shared/conv.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>; // (B, H, W, K / 4)
+@group(0) @binding(1) var<storage, read> source: array<Quad>; // (B, H, W, K / 4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // (9, K, N) or (9, N, K), by four
-@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>; // (B, H, W, N / 4)
+@group(0) @binding(3) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
 @group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
 
 @compute @workgroup_size(256)
@@ -33,7 +33,7 @@ fn naive(
             }
         }
     }
-    result[pixel.result + n] = sum;
+    result[pixel.result + n] = pack4(sum);
 }
 
 fn tap_sum(first: u32, tap: u32, n: u32) -> vec4<f32> {
@@ -45,7 +45,7 @@ fn tap_sum(first: u32, tap: u32, n: u32) -> vec4<f32> {
             weight4(weight_row(tap, k, n, 2u)),
             weight4(weight_row(tap, k, n, 3u)),
         );
-        sum += block * source[first + k];
+        sum += block * unpack4(source[first + k]);
     }
     return sum;
 }

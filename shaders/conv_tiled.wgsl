@@ -8,9 +8,9 @@
 #import shared/conv.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>; // (B, H, W, K / 4)
+@group(0) @binding(1) var<storage, read> source: array<Quad>; // (B, H, W, K / 4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // (9, K, N) or (9, N, K), by four
-@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>; // (B, H, W, N / 4)
+@group(0) @binding(3) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
 @group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
 
 const STEP: u32 = 4u; // source quads per pass
@@ -49,7 +49,7 @@ fn tiled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
 #for l in 0..ROWS/2
                 var loaded$l = vec4<f32>();
                 if bound && inside$l {
-                    loaded$l = source[at$l + k];
+                    loaded$l = unpack4(source[at$l + k]);
                 }
                 source_tile[local % STEP * PIXELS + $(32*l) + local / STEP] = loaded$l;
 #end
@@ -99,6 +99,6 @@ fn block_at(step: u32, n: u32) -> mat4x4<f32> {
 
 fn store(index: u32, n: u32, sum: vec4<f32>) {
     if index < params.end_pixel && n < params.result_quads {
-        result[pixel_at(index).result + n] = sum + bias4(n);
+        result[pixel_at(index).result + n] = pack4(sum + bias4(n));
     }
 }

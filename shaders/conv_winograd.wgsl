@@ -34,11 +34,11 @@ struct Params {
 @group(0) @binding(1) var<storage, read> weight: array<WeightVec>; // (9, count)
 @group(0) @binding(2) var<storage, read_write> filters: array<vec4<f32>>; // (16, count)
 
-@group(0) @binding(1) var<storage, read> picture: array<vec4<f32>>; // (B, H, W, quads)
+@group(0) @binding(1) var<storage, read> picture: array<Quad>; // (B, H, W, quads)
 @group(0) @binding(2) var<storage, read_write> sources: array<vec4<f32>>; // (16, count)
 
 @group(0) @binding(1) var<storage, read> products: array<vec4<f32>>; // (16, count)
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (B, H, W, quads)
+@group(0) @binding(2) var<storage, read_write> out: array<Quad>; // (B, H, W, quads)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (quads)
 
 // Where a tile lies: its image, and the row and column of its first result.
@@ -102,7 +102,7 @@ fn plane(row: u32, column: u32) -> u32 {
 fn source_at(tile: Tile, row: u32, column: u32, quad: u32) -> vec4<f32> {
     let inside = tile.row + row - 1u < params.height && tile.column + column - 1u < params.width;
     let at = pixel_at(tile.image, tile.row + row - 1u, tile.column + column - 1u) + quad;
-    return select(vec4<f32>(), picture[select(0u, at, inside)], inside);
+    return select(vec4<f32>(), unpack4(picture[select(0u, at, inside)]), inside);
 }
 
 @compute @workgroup_size(256)
@@ -137,7 +137,7 @@ fn source(
 
 fn store(tile: Tile, row: u32, column: u32, quad: u32, value: vec4<f32>) {
     if tile.row + row < params.height && tile.column + column < params.width {
-        out[pixel_at(tile.image, tile.row + row, tile.column + column) + quad] = value;
+        out[pixel_at(tile.image, tile.row + row, tile.column + column) + quad] = pack4(value);
     }
 }
 

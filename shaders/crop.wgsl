@@ -16,8 +16,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>; // (B, H, W, C / 4); backward: (B, H', W', C / 4)
-@group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>; // the other of the two
+@group(0) @binding(1) var<storage, read> source: array<Quad>; // (B, H, W, C / 4); backward: (B, H', W', C / 4)
+@group(0) @binding(2) var<storage, read_write> result: array<Quad>; // the other of the two
 
 struct Place {
     image: u32,
@@ -59,7 +59,7 @@ fn backward(
     let i = flat_index(workgroup, workgroups, local);
     let at = place(i, params.source_height, params.source_width);
     if at.image < params.images {
-        var value = vec4<f32>();
+        var value = Quad();
         if at.row < params.height && at.column < params.width {
             value = source[quad_at(at, params.height, params.width)];
         }

@@ -12,12 +12,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (rows, 2F/4)
+@group(0) @binding(1) var<storage, read> x: array<Quad>; // (rows, 2F/4)
 // forward
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (rows, F/4)
+@group(0) @binding(2) var<storage, read_write> out: array<Quad>; // (rows, F/4)
 // backward
-@group(0) @binding(2) var<storage, read> d_out: array<vec4<f32>>; // (rows, F/4)
-@group(0) @binding(3) var<storage, read_write> d_x: array<vec4<f32>>; // (rows, 2F/4)
+@group(0) @binding(2) var<storage, read> d_out: array<Quad>; // (rows, F/4)
+@group(0) @binding(3) var<storage, read_write> d_x: array<Quad>; // (rows, 2F/4)
 
 // Where x holds the value that out's vector i is computed from; its gate lies `columns` further on.
 fn value_index(i: u32) -> u32 {
@@ -33,7 +33,7 @@ fn forward(
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
         let at = value_index(i);
-        out[i] = x[at] * gelu(x[at + params.columns]);
+        out[i] = pack4(unpack4(x[at]) * gelu(unpack4(x[at + params.columns])));
     }
 }
 
@@ -47,9 +47,9 @@ fn backward(
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
         let at = value_index(i);
-        let gate = x[at + params.columns];
+        let gate = unpack4(x[at + params.columns]);
         let n = normal(gate);
-        d_x[at] = d_out[i] * gate * n.cdf;
-        d_x[at + params.columns] = d_out[i] * x[at] * (n.cdf + gate * n.pdf);
+        d_x[at] = pack4(unpack4(d_out[i]) * gate * n.cdf);
+        d_x[at + params.columns] = pack4(unpack4(d_out[i]) * unpack4(x[at]) * (n.cdf + gate * n.pdf));
     }
 }

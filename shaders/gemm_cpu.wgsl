@@ -15,7 +15,7 @@
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // B; nt: (N, K); nn, tn: (K, N)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // (M, N/4)
+@group(0) @binding(5) var<storage, read_write> out: array<ResultQuad>; // (M, N/4)
 
 // C = A · Bᵀ
 @compute @workgroup_size(8)

@@ -8,11 +8,11 @@
 #import shared/gemm_store.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // nt, nn: (M, K/4); tn: (K, M/4)
+@group(0) @binding(1) var<storage, read> a: array<Quad>; // nt, nn: (M, K/4); tn: (K, M/4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // nt: (N, K/4); nn, tn: (K, N/4)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // (M, N/4)
+@group(0) @binding(5) var<storage, read_write> out: array<ResultQuad>; // (M, N/4)
 
 // C = A · Bᵀ
 @compute @workgroup_size(16, 16)
@@ -20,7 +20,7 @@ fn nt(@builtin(global_invocation_id) id: vec3<u32>) {
     let start = batch_start(id.z);
     var sum = vec4<f32>();
     for (var k = 0u; k < vectors(params.k); k++) {
-        let left = a[start.x + min(id.y, params.m - 1u) * params.rows.x + k];
+        let left = unpack4(a[start.x + min(id.y, params.m - 1u) * params.rows.x + k]);
 #for j in 0..4
         sum[$j] += dot(left, weight4(start.y + min(4u * id.x + $(j)u, params.n - 1u) * params.rows.y + k));
 #end
@@ -35,7 +35,7 @@ fn nn(@builtin(global_invocation_id) id: vec3<u32>) {
     let column = start.y + min(id.x, vectors(params.n) - 1u);
     var sum = vec4<f32>();
     for (var k = 0u; k < vectors(params.k); k++) {
-        let left = a[start.x + min(id.y, params.m - 1u) * params.rows.x + k];
+        let left = unpack4(a[start.x + min(id.y, params.m - 1u) * params.rows.x + k]);
 #for j in 0..4
         sum += left[$j] * weight4(column + min(4u * k + $(j)u, params.k - 1u) * params.rows.y);
 #end
@@ -51,7 +51,7 @@ fn tn(@builtin(global_invocation_id) id: vec3<u32>) {
     let column = start.y + min(id.x, vectors(params.n) - 1u);
     var sum = vec4<f32>();
     for (var k = 0u; k < params.k; k++) {
-        sum += a[row + k * params.rows.x][id.y % 4u] * weight4(column + k * params.rows.y);
+        sum += unpack4(a[row + k * params.rows.x])[id.y % 4u] * weight4(column + k * params.rows.y);
     }
     store(id.y, id.x, start.z, sum);
 }

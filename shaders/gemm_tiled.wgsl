@@ -13,11 +13,11 @@
 #import shared/gemm_store.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4<f32>>; // A_ALONG_K: (M, K/4), else (K, M/4)
+@group(0) @binding(1) var<storage, read> a: array<Quad>; // A_ALONG_K: (M, K/4), else (K, M/4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // B_ALONG_K: (N, K/4), else (K, N/4)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>; // (M, N/4), or (slices, M, N/4)
+@group(0) @binding(5) var<storage, read_write> out: array<ResultQuad>; // (M, N/4), or (slices, M, N/4)
 
 const TILE_K: u32 = 16u;
 const TILE_M4: u32 = ROWS4 * LANES_M;
@@ -45,7 +45,7 @@ fn load_a(start: u32, m4: u32, k4: u32, k_end: u32) -> mat4x4<f32> {
 #for i in 0..4
     let at$i = line(along_k, m4, k4, $(i)u);
     if inside(along_k, at$i, params.m, k_end) {
-        block[$i] = a[start + at$i.x * params.rows.x + at$i.y];
+        block[$i] = unpack4(a[start + at$i.x * params.rows.x + at$i.y]);
     }
 #end
     if along_k {

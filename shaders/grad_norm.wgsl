@@ -1,7 +1,8 @@
-// result = (norm, factor, finite, 0): norm = √(Σ g²) over all gradients, factor = min(1, max_norm/(norm + 1e-6)), or 1
-// where max_norm is 0; finite is 1 or 0, and factor is 0 with it.
+// result = (norm, factor, finite, scale): norm = √(Σ g²)/scale over all gradients, which are `scale` times as large as
+// they should be; factor = min(1, max_norm/(norm + 1e-6))/scale, or 1/scale where max_norm is 0; finite is 1 or 0, and
+// factor is 0 with it.
 //
-// gradients: shards of (count) vectors of four, one launch of `measure` each; max_norm: (1).
+// gradients: shards of (count) vectors of four, one launch of `measure` each; max_norm: (1); scale: (1 or more).
 // Dispatch: measure, `workgroups` workgroups; finish, one workgroup.
 
 const REDUCE_LANES: u32 = 256u;
@@ -21,7 +22,8 @@ struct Params {
 // finish
 @group(0) @binding(1) var<storage, read> measured: array<vec2<f32>>; // (partials)
 @group(0) @binding(2) var<storage, read> max_norm: array<f32>; // (1)
-@group(0) @binding(3) var<storage, read_write> result: array<vec4<f32>>; // (1)
+@group(0) @binding(3) var<storage, read> scale: array<f32>; // of which the first counts
+@group(0) @binding(4) var<storage, read_write> result: array<vec4<f32>>; // (1)
 
 const EXPONENT: u32 = 0x7f800000u;
 
@@ -67,12 +69,13 @@ fn finish(@builtin(local_invocation_index) local: u32) {
     if local != 0u {
         return;
     }
-    let norm = sqrt(sum.x);
+    let norm = sqrt(sum.x) / scale[0];
     // The squares may overflow though the gradients are finite: no step is right then either.
     let finite = sum.y == 0.0 && all_finite(vec4<f32>(sum.x));
     var factor = 1.0;
     if max_norm[0] > 0.0 {
         factor = min(1.0, max_norm[0] / (norm + 1e-6));
     }
-    result[0] = select(vec4<f32>(norm, 0.0, 0.0, 0.0), vec4<f32>(norm, factor, 1.0, 0.0), finite);
+    let right = vec4<f32>(norm, factor / scale[0], 1.0, scale[0]);
+    result[0] = select(vec4<f32>(norm, 0.0, 0.0, scale[0]), right, finite);
 }

@@ -20,11 +20,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(1) var<storage, read> x: array<Quad>; // (rows, C/4)
 @group(0) @binding(2) var<storage, read> statistics: array<vec4<f32>>; // (mean and rstd, B, C/4)
 @group(0) @binding(3) var<storage, read> gamma: array<vec4<f32>>; // (C/4)
 @group(0) @binding(4) var<storage, read> beta: array<vec4<f32>>; // (C/4)
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(5) var<storage, read_write> y: array<Quad>; // (rows, C/4)
 
 // measure
 @group(0) @binding(2) var<storage, read_write> moments: array<vec4<f32>>; // (chunks, mean and squares, C/4)
@@ -32,10 +32,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read> partials: array<f32>; // (chunks, 2, C)
 @group(0) @binding(2) var<storage, read_write> combined: array<f32>; // (2, B, C)
 // sum_gradients, backward
-@group(0) @binding(5) var<storage, read> d_y: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(5) var<storage, read> d_y: array<Quad>; // (rows, C/4)
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>; // (chunks, d_x̂ and d_x̂·x̂, C/4)
 @group(0) @binding(6) var<storage, read> means: array<vec4<f32>>; // (d_x̂ and d_x̂·x̂, B, C/4)
-@group(0) @binding(7) var<storage, read_write> d_x: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(7) var<storage, read_write> d_x: array<Quad>; // (rows, C/4)
 
 // Where (2, B, C/4) holds the two values of the walk's column.
 fn per_channel(walk: ChunkWalk) -> vec2<u32> {
@@ -59,7 +59,7 @@ fn measure(
     var mean = vec4<f32>(0.0);
     var squares = vec4<f32>(0.0);
     for (var at = walk.first; at < walk.end; at += walk.step) {
-        let value = x[at];
+        let value = unpack4(x[at]);
         let distance = value - mean;
         count += 1.0;
         mean += distance / count;
@@ -133,11 +133,11 @@ fn forward(
     let scale = statistics[channel.y] * gamma[walk.column];
     let shift = beta[walk.column];
     for (var at = walk.first; at < walk.end; at += walk.step) {
-        let z = (x[at] - mean) * scale + shift;
+        let z = (unpack4(x[at]) - mean) * scale + shift;
         if params.silu != 0u {
-            y[at] = silu(z);
+            y[at] = pack4(silu(z));
         } else {
-            y[at] = z;
+            y[at] = pack4(z);
         }
     }
 }
@@ -150,9 +150,9 @@ struct Normalized {
 // y = silu(x̂·gamma + beta): d_x̂ = d_y·silu'(x̂·gamma + beta)·gamma.
 fn normalized(at: u32, walk: ChunkWalk) -> Normalized {
     let channel = per_channel(walk);
-    let x_hat = (x[at] - statistics[channel.x]) * statistics[channel.y];
+    let x_hat = (unpack4(x[at]) - statistics[channel.x]) * statistics[channel.y];
     let scale = gamma[walk.column];
-    var d_z = d_y[at];
+    var d_z = unpack4(d_y[at]);
     if params.silu != 0u {
         d_z *= silu_derivative(x_hat * scale + beta[walk.column]);
     }
@@ -217,6 +217,6 @@ fn backward(
     let mean_weighted = means[channel.y];
     for (var at = walk.first; at < walk.end; at += walk.step) {
         let normalized = normalized(at, walk);
-        d_x[at] = rstd * (normalized.d_x - mean_plain - normalized.x * mean_weighted);
+        d_x[at] = pack4(rstd * (normalized.d_x - mean_plain - normalized.x * mean_weighted));
     }
 }

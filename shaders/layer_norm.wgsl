@@ -17,21 +17,21 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(1) var<storage, read> x: array<Quad>; // (rows, C/4)
 @group(0) @binding(2) var<storage, read> gamma: array<vec4<f32>>; // (C/4)
 // forward
 @group(0) @binding(3) var<storage, read> beta: array<vec4<f32>>; // (C/4)
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(4) var<storage, read_write> y: array<Quad>; // (rows, C/4)
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>; // (all rows)
 // backward
 @group(0) @binding(3) var<storage, read> saved: array<vec2<f32>>; // (all rows), the statistics
-@group(0) @binding(4) var<storage, read> d_y: array<vec4<f32>>; // (rows, C/4)
-@group(0) @binding(5) var<storage, read_write> d_x: array<vec4<f32>>; // (rows, C/4)
+@group(0) @binding(4) var<storage, read> d_y: array<Quad>; // (rows, C/4)
+@group(0) @binding(5) var<storage, read_write> d_x: array<Quad>; // (rows, C/4)
 
 fn sum_of_row(row: u32, first: u32, step: u32) -> f32 {
     var sum = vec4<f32>(0.0);
     for (var i = first; i < params.columns; i += step) {
-        sum += x[row * params.columns + i];
+        sum += unpack4(x[row * params.columns + i]);
     }
     return horizontal_sum(sum);
 }
@@ -39,7 +39,7 @@ fn sum_of_row(row: u32, first: u32, step: u32) -> f32 {
 fn squares_of_row(row: u32, mean: f32, first: u32, step: u32) -> f32 {
     var sum = vec4<f32>(0.0);
     for (var i = first; i < params.columns; i += step) {
-        let distance = x[row * params.columns + i] - mean;
+        let distance = unpack4(x[row * params.columns + i]) - mean;
         sum += distance * distance;
     }
     return horizontal_sum(sum);
@@ -49,7 +49,7 @@ fn finish_row(row: u32, mean: f32, variance: f32, first: u32, step: u32) {
     let rstd = 1.0 / sqrt(variance + params.eps);
     for (var i = first; i < params.columns; i += step) {
         let at = row * params.columns + i;
-        y[at] = (x[at] - mean) * rstd * gamma[i] + beta[i];
+        y[at] = pack4((unpack4(x[at]) - mean) * rstd * gamma[i] + beta[i]);
     }
     if first == 0u {
         statistics[params.first_row + row] = vec2<f32>(mean, rstd);
@@ -62,9 +62,9 @@ fn gradient_sums_of_row(row: u32, mean_rstd: vec2<f32>, first: u32, step: u32) -
     var weighted = vec4<f32>(0.0);
     for (var i = first; i < params.columns; i += step) {
         let at = row * params.columns + i;
-        let d_x_hat = d_y[at] * gamma[i];
+        let d_x_hat = unpack4(d_y[at]) * gamma[i];
         plain += d_x_hat;
-        weighted += d_x_hat * (x[at] - mean_rstd.x) * mean_rstd.y;
+        weighted += d_x_hat * (unpack4(x[at]) - mean_rstd.x) * mean_rstd.y;
     }
     return vec2<f32>(horizontal_sum(plain), horizontal_sum(weighted));
 }
@@ -73,8 +73,8 @@ fn gradient_sums_of_row(row: u32, mean_rstd: vec2<f32>, first: u32, step: u32) -
 fn finish_gradient_row(row: u32, mean_rstd: vec2<f32>, means: vec2<f32>, first: u32, step: u32) {
     for (var i = first; i < params.columns; i += step) {
         let at = row * params.columns + i;
-        let x_hat = (x[at] - mean_rstd.x) * mean_rstd.y;
-        d_x[at] = mean_rstd.y * (d_y[at] * gamma[i] - means.x - x_hat * means.y);
+        let x_hat = (unpack4(x[at]) - mean_rstd.x) * mean_rstd.y;
+        d_x[at] = pack4(mean_rstd.y * (unpack4(d_y[at]) * gamma[i] - means.x - x_hat * means.y));
     }
 }
 

@@ -11,8 +11,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // (count)
-@group(0) @binding(2) var<storage, read_write> out: array<vec4<f32>>; // (count)
+@group(0) @binding(1) var<storage, read> x: array<Quad>; // (count)
+@group(0) @binding(2) var<storage, read_write> out: array<Quad>; // (count)
 
 @compute @workgroup_size(256)
 fn forward(
@@ -22,6 +22,6 @@ fn forward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        out[i] = params.factor * x[i];
+        out[i] = pack4(params.factor * unpack4(x[i]));
     }
 }

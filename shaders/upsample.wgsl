@@ -13,8 +13,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<vec4<f32>>; // (rows, W, C / 4); backward: (2·rows, 2·W, C / 4)
-@group(0) @binding(2) var<storage, read_write> result: array<vec4<f32>>; // the other of the two
+@group(0) @binding(1) var<storage, read> source: array<Quad>; // (rows, W, C / 4); backward: (2·rows, 2·W, C / 4)
+@group(0) @binding(2) var<storage, read_write> result: array<Quad>; // the other of the two
 
 @compute @workgroup_size(256)
 fn forward(
@@ -44,7 +44,7 @@ fn backward(
     if row < params.rows {
         let above = (4u * row * params.width + 2u * column) * params.quads + quad;
         let below = above + 2u * params.width * params.quads;
-        let upper = source[above] + source[above + params.quads];
-        result[i] = upper + (source[below] + source[below + params.quads]);
+        let upper = unpack4(source[above]) + unpack4(source[above + params.quads]);
+        result[i] = pack4(upper + (unpack4(source[below]) + unpack4(source[below + params.quads])));
     }
 }

@@ -1,7 +1,8 @@
 // loss = Σ_b weight_b·sample_b with sample_b = mean over the sample's elements of (prediction − target)², and its
-// gradient d_prediction = 2·weight_b/elements·(prediction − target).
+// gradient d_prediction = scale·2·weight_b/elements·(prediction − target), `scale` times as large as it is.
 //
-// prediction, target, d_prediction: (B, per_sample vectors of four); weight, samples: (B); loss: (1).
+// prediction, target, d_prediction: (B, per_sample vectors of four); weight, samples: (B); loss: (1);
+// scale: (1 or more).
 // Dispatch: measure, one workgroup per sample; total, one invocation.
 
 const REDUCE_LANES: u32 = 256u;
@@ -19,6 +20,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> weight: array<f32>; // (B)
 @group(0) @binding(4) var<storage, read_write> samples: array<f32>; // (B)
 @group(0) @binding(5) var<storage, read_write> d_prediction: array<vec4<f32>>; // (B, per_sample)
+@group(0) @binding(6) var<storage, read> scale: array<f32>; // of which the first counts
 // total
 @group(0) @binding(1) var<storage, read> measured: array<f32>; // (B)
 @group(0) @binding(2) var<storage, read> weight_of_measured: array<f32>; // (B)
@@ -31,7 +33,7 @@ fn measure(
 ) {
     let sample = workgroup.x;
     let elements = 4.0 * f32(params.per_sample);
-    let slope = 2.0 * weight[sample] / elements;
+    let slope = scale[0] * (2.0 * weight[sample] / elements);
     var sum = vec4<f32>(0.0);
     for (var i = local; i < params.per_sample; i += REDUCE_LANES) {
         let at = sample * params.per_sample + i;

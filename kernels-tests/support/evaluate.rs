@@ -1,5 +1,6 @@
 //! Runs a recorded computation, with sentinels around everything it writes.
 
+use half::f16;
 use lora_wgpu::{
     gpu::{Buffer, BufferSlice, Gpu},
     ops,
@@ -78,17 +79,18 @@ fn load(gpu: &Gpu, tape: &mut Tape, index: usize, tensor: &Tensor) -> Value {
 struct Guarded {
     buffer: Buffer,
     bytes: u64,
+    dtype: DType,
 }
 
 impl Guarded {
     fn place(gpu: &Gpu, tape: &mut Tape, value: Value) -> Self {
-        assert_eq!(tape.dtype(value), DType::F32);
-        let bytes = 4 * tape.elements(value) as u64;
+        let dtype = tape.dtype(value);
+        let bytes = (dtype.bytes() * tape.elements(value)) as u64;
         let buffer = Buffer::declare("guarded output", GUARD + bytes + GUARD);
         let sentinels = vec![SENTINEL; (buffer.bytes() / 4) as usize];
         gpu.upload(&buffer.whole(), bytemuck::cast_slice(&sentinels));
         tape.place(value, &BufferSlice { buffer: buffer.clone(), offset: GUARD, bytes });
-        Self { buffer, bytes }
+        Self { buffer, bytes, dtype }
     }
 
     fn read(&self, gpu: &Gpu) -> Vec<f32> {
@@ -97,6 +99,11 @@ impl Guarded {
         let end = start + (self.bytes / 4) as usize;
         let untouched = |part: &[f32]| part.iter().all(|&value| value == SENTINEL);
         assert!(untouched(&all[..start]) && untouched(&all[end..]), "a kernel wrote outside of its output");
-        all[start..end].to_vec()
+        let bytes: &[u8] = bytemuck::cast_slice(&all[start..end]);
+        match self.dtype {
+            DType::F32 => bytemuck::pod_collect_to_vec(bytes),
+            DType::F16 => bytes.chunks_exact(2).map(|pair| f16::from_le_bytes([pair[0], pair[1]]).to_f32()).collect(),
+            DType::BF16 | DType::U32 => panic!("no op writes {:?}", self.dtype),
+        }
     }
 }

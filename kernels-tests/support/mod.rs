@@ -10,7 +10,7 @@ mod tensor;
 
 pub use compare::assert_close;
 pub use devices::{Device, devices, devices_and_bands};
-pub use evaluate::{evaluate, evaluate_with_gradients};
+pub use evaluate::{Evaluated, evaluate, evaluate_with_gradients};
 pub use fixture::Fixture;
 pub use normalize::normalize;
 pub use parsed::{Parsed, tint_accepts, tint_is_installed};

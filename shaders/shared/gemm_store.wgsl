@@ -1,5 +1,5 @@
 // The last step of a GEMM kernel that holds four columns of a row: scale, bias, accumulation, guarded store.
-// The shader declares `bias` and `out` as arrays of vectors.
+// The shader declares `bias` as an array of vectors and `out` of `ResultQuad`.
 
 fn store(row: u32, column: u32, start: u32, sum: vec4<f32>) {
     if row >= params.m || column >= vectors(params.n) {
@@ -11,7 +11,7 @@ fn store(row: u32, column: u32, start: u32, sum: vec4<f32>) {
         value += bias[column];
     }
     if params.accumulate != 0u {
-        value += out[at];
+        value += unpack_result(out[at]);
     }
-    out[at] = value;
+    out[at] = pack_result(value);
 }

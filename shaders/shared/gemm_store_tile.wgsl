@@ -13,8 +13,8 @@
         let at = start.z + (row + $(i/QUADS)u) * params.rows.z + column + $(i%QUADS)u;
         var value = factor * sum$i + added$(i%QUADS);
         if params.accumulate != 0u {
-            value += out[at];
+            value += unpack_result(out[at]);
         }
-        out[at] = value;
+        out[at] = pack_result(value);
     }
 #end

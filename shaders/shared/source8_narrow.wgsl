@@ -2,9 +2,9 @@
 
 #import shared/eights.wgsl
 
-alias SourceVec = vec4<f32>;
+alias SourceVec = Quad;
 
 // Vectors `at` and `at` + 1, of which the second is zero unless there is a `next` one in the row.
 fn source8(at: u32, next: bool) -> Eight {
-    return Eight(source[at], select(vec4<f32>(), source[at + u32(next)], next));
+    return Eight(unpack4(source[at]), select(vec4<f32>(), unpack4(source[at + u32(next)]), next));
 }

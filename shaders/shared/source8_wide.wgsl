@@ -2,9 +2,9 @@
 
 #import shared/eights.wgsl
 
-alias SourceVec = vec4<u64>;
+alias SourceVec = Octet;
 
 // Vectors `at`, which is even, and `at` + 1.
 fn source8(at: u32, next: bool) -> Eight {
-    return unpack8(source[at / 2u]);
+    return unpack_octet(source[at / 2u]);
 }

@@ -3,8 +3,5 @@
 alias WeightVec = vec4<u32>;
 
 fn unpack_weights(packed: WeightVec) -> Eight {
-    return Eight(
-        vec4<f32>(unpack2x16float(packed.x), unpack2x16float(packed.y)),
-        vec4<f32>(unpack2x16float(packed.z), unpack2x16float(packed.w)),
-    );
+    return unpack_half8(packed);
 }

@@ -13,7 +13,7 @@ use crate::{
     train::{
         lora::{Lora, is_target},
         memory_plan::MemoryPlan,
-        step::{Batch, StepPlans, StepPrograms, UpdateSettings},
+        step::{Batch, StepPlans, StepPrograms, UpdateSettings, first_loss_scale},
     },
     weights::PartTensors,
 };
@@ -45,7 +45,8 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let built = builder.finish("U-Net")?;
     let modules = built.modules.iter().filter(|module| is_target(workload.target, &module.path)).cloned().collect();
     let accumulate = workload.accumulation > 1;
-    let lora = Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate);
+    let lora = Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate)
+        .with_loss_scale(first_loss_scale(workload.activations));
     let plans = StepPlans::new(gpu, &unet, &lora, workload.shape(), workload.options())?;
     let memory = MemoryPlan::new(&built, &lora, &plans, None);
     built.upload(gpu, |_| {})?;

@@ -3,9 +3,9 @@
 use crate::{
     config::{LoraTarget, TrainConfig},
     diffusion::Prediction,
-    tape::Checkpointing,
+    tape::{Checkpointing, DType},
     train::{
-        checkpointing,
+        activations, checkpointing,
         step::{Batch, StepOptions, StepShape},
     },
     weights::StorageType,
@@ -26,6 +26,8 @@ pub struct Workload {
     /// How the frozen weights are stored.
     pub weights: StorageType,
     pub checkpointing: Checkpointing,
+    /// How activations are stored.
+    pub activations: DType,
     /// Micro-batches of an update.
     pub accumulation: usize,
 }
@@ -41,6 +43,7 @@ impl Workload {
             target: config.lora_target,
             weights,
             checkpointing: checkpointing(config),
+            activations: activations(config),
             accumulation: config.gradient_accumulation_steps as usize,
         }
     }
@@ -53,6 +56,7 @@ impl Workload {
         StepOptions {
             prediction: Prediction::Epsilon,
             checkpointing: self.checkpointing,
+            activations: self.activations,
             accumulate: self.accumulation > 1,
             observed: Vec::new(),
         }

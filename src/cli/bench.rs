@@ -11,7 +11,7 @@ use crate::{
     data::{dataset::Dataset, tokenizer::ClipTokenizer},
     gpu::GpuOptions,
     models::UNetConfig,
-    tape::Checkpointing,
+    tape::{Checkpointing, DType},
     train::{dataset_options, planned_steps},
     weights::{StorageType, write_atomically},
 };
@@ -25,7 +25,7 @@ use super::{
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Take the sizes from this configuration, and estimate how long it would train
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["resolution", "batch_size", "rank", "target", "gradient_checkpointing"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resolution", "batch_size", "rank", "target", "gradient_checkpointing", "mixed_precision"])]
     config: Option<PathBuf>,
     /// Side of the pictures in pixels
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..=2048))]
@@ -42,6 +42,9 @@ pub struct BenchArgs {
     /// Recompute activations in backward instead of keeping them
     #[arg(long)]
     gradient_checkpointing: bool,
+    /// How activations and their gradients are stored
+    #[arg(long, value_enum, default_value_t = Precision::No)]
+    mixed_precision: Precision,
     /// How the frozen weights are stored
     #[arg(long, value_enum, default_value_t = Weights::F16)]
     weights: Weights,
@@ -63,6 +66,12 @@ pub struct BenchArgs {
 enum Target {
     Attention,
     Transformer,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Precision {
+    No,
+    Fp16,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -110,6 +119,7 @@ impl BenchArgs {
             target: self.target.into(),
             weights: self.weights.into(),
             checkpointing: if self.gradient_checkpointing { Checkpointing::Blocks } else { Checkpointing::Off },
+            activations: self.mixed_precision.into(),
             accumulation: 1,
         })
     }
@@ -131,6 +141,15 @@ impl From<Target> for LoraTarget {
         match target {
             Target::Attention => Self::Attention,
             Target::Transformer => Self::Transformer,
+        }
+    }
+}
+
+impl From<Precision> for DType {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::No => Self::F32,
+            Precision::Fp16 => Self::F16,
         }
     }
 }

@@ -4,11 +4,12 @@
 use super::{
     print,
     readers::{
-        checkpointing, extension, lora_target, min_snr_gamma, optimizer_args, optimizer_type, output_name,
-        preview_prompts, rate, resolution, warmup,
+        checkpointing, extension, lora_target, min_snr_gamma, mixed_precision, optimizer_args, optimizer_type,
+        output_name, preview_prompts, rate, resolution, warmup,
     },
     train_config::{
-        GradientCheckpointing, LogWith, LoraTarget, LrScheduler, PredictionType, SavePrecision, TrainConfig,
+        GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, PredictionType, SavePrecision,
+        TrainConfig,
     },
     unsupported::{self, Accepted, UNSUPPORTED},
     value::{self, Choices},
@@ -126,6 +127,14 @@ pub(super) const CHECKPOINTING_MODES: &Choices<GradientCheckpointing> = &[
     ("auto", GradientCheckpointing::Auto),
     ("true", GradientCheckpointing::On),
     ("false", GradientCheckpointing::Off),
+];
+pub(super) const MIXED_PRECISIONS: &Choices<MixedPrecision> = &[
+    ("auto", MixedPrecision::Auto),
+    ("no", MixedPrecision::No),
+    ("fp16", MixedPrecision::Fp16),
+    ("fp32", MixedPrecision::No),
+    ("float_32", MixedPrecision::No),
+    ("float_16", MixedPrecision::Fp16),
 ];
 const LOGGERS: &Choices<LogWith> = &[("tensorboard", LogWith::TensorBoard), ("none", LogWith::None)];
 
@@ -258,9 +267,15 @@ pub(super) const SETTINGS: &[Key] = &[
     setting("gradient_checkpointing", &[],
         |d, v| { d.config.gradient_checkpointing = checkpointing(v)?; Ok(()) },
         |c| value::word_for(CHECKPOINTING_MODES, &c.gradient_checkpointing).into()),
+    setting("mixed_precision", &["train_dtype"],
+        |d, v| { d.config.mixed_precision = mixed_precision(v)?; Ok(()) },
+        |c| value::word_for(MIXED_PRECISIONS, &c.mixed_precision).into()),
     setting("min_snr_gamma", &["snr_gamma"],
         |d, v| { d.config.min_snr_gamma = min_snr_gamma(v)?; Ok(()) },
         |c| c.min_snr_gamma.map_or_else(|| "false".into(), print::number)),
+    setting("noise_offset", &["offset_noise_weight"],
+        |d, v| { d.config.noise_offset = value::number(v, "a number from 0 to 1, such as 0.05", |x| (0.0..=1.0).contains(&x))?; Ok(()) },
+        |c| print::number(c.noise_offset)),
     setting("seed", &[],
         |d, v| { d.config.seed = value::whole(v, 0..=u64::MAX)?; Ok(()) },
         |c| c.seed.to_string()),

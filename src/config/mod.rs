@@ -24,7 +24,7 @@ pub use keys::PREVIEW_SAMPLERS;
 pub use load::{Loaded, load};
 pub use suggest::nearest;
 pub use train_config::{
-    AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, POLYNOMIAL_END_RATE, PredictionType,
-    PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
+    AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE,
+    PredictionType, PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
 };
 pub use value::bytes_as_text;

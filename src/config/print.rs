@@ -3,7 +3,7 @@
 
 use super::{
     keys::{LORA_TARGETS, LR_SCHEDULERS, Meaning, SAVE_PRECISIONS, SETTINGS},
-    train_config::{AdamW, GradientCheckpointing, LrScheduler, PreviewPrompts, TrainConfig, Warmup},
+    train_config::{AdamW, GradientCheckpointing, LrScheduler, MixedPrecision, PreviewPrompts, TrainConfig, Warmup},
     value,
 };
 use std::path::Path;
@@ -114,8 +114,14 @@ impl TrainConfig {
         if let Some(gamma) = self.min_snr_gamma {
             text += &format!(", min-SNR γ {}", number(gamma));
         }
+        if self.noise_offset > 0.0 {
+            text += &format!(", noise offset {}", number(self.noise_offset));
+        }
         if self.gradient_checkpointing == GradientCheckpointing::On {
             text += ", gradient checkpointing";
+        }
+        if self.mixed_precision == MixedPrecision::Fp16 {
+            text += ", fp16 activations";
         }
         text + &format!(", seed {}", self.seed)
     }

@@ -1,8 +1,8 @@
 //! How the values of single keys are read, where that takes more than [`super::value`].
 
 use super::{
-    keys::{CHECKPOINTING_MODES, Draft, LORA_TARGETS, OPTIMIZERS},
-    train_config::{GradientCheckpointing, LoraTarget, PreviewPrompts, Resolution, Warmup},
+    keys::{CHECKPOINTING_MODES, Draft, LORA_TARGETS, MIXED_PRECISIONS, OPTIMIZERS},
+    train_config::{GradientCheckpointing, LoraTarget, MixedPrecision, PreviewPrompts, Resolution, Warmup},
     value,
 };
 use anyhow::{Result, bail};
@@ -81,6 +81,16 @@ pub(super) fn checkpointing(value: &Value) -> Result<GradientCheckpointing> {
     match value {
         Value::Bool(on) => value::choice(&on.to_string().into(), CHECKPOINTING_MODES),
         _ => value::choice(value, CHECKPOINTING_MODES),
+    }
+}
+
+pub(super) fn mixed_precision(value: &Value) -> Result<MixedPrecision> {
+    match value {
+        Value::Bool(false) => Ok(MixedPrecision::No),
+        Value::String(word) if word.to_lowercase().starts_with("bf") => {
+            bail!("bf16 is not implemented yet; fp16 takes as little memory: set `mixed_precision: fp16`, or `no`")
+        }
+        _ => value::choice(value, MIXED_PRECISIONS),
     }
 }
 

@@ -90,6 +90,8 @@ lr_scheduler_num_cycles: 3
 lr_scheduler_power: 2
 max_grad_norm: 0
 gradient_checkpointing: true
+mixed_precision: fp16
+noise_offset: 0.05
 min_snr_gamma: true
 seed: 18446744073709551615
 device: 1
@@ -155,6 +157,8 @@ fn every_key_reaches_its_field() {
         lr_scheduler_power: 2.0,
         max_grad_norm: 0.0,
         gradient_checkpointing: GradientCheckpointing::On,
+        mixed_precision: MixedPrecision::Fp16,
+        noise_offset: 0.05,
         min_snr_gamma: Some(5.0),
         seed: u64::MAX,
         device: Some("1".into()),
@@ -212,7 +216,8 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
         ("validation_split: 1", "below 1"),
         ("lr_warmup_steps: 2.5", "a share of them below 1"),
         ("lr_scheduler: cosin", "did you mean `cosine`?"),
-        ("mixed_precision: fp16", "f32 only for now"),
+        ("mixed_precision: bf16", "set `mixed_precision: fp16`"),
+        ("mixed_precision: fp8", "Choices: `auto`, `no`, `fp16`"),
         ("enable_bucket: true", "not implemented yet"),
         (
             "network_train_unet_only: false",

@@ -51,8 +51,11 @@ pub struct TrainConfig {
     /// Gradients are scaled down to this norm over all parameters; 0 = never.
     pub max_grad_norm: f64,
     pub gradient_checkpointing: GradientCheckpointing,
+    pub mixed_precision: MixedPrecision,
     /// γ of min-SNR loss weighting; `None`: every timestep weighs 1.
     pub min_snr_gamma: Option<f64>,
+    /// Deviation of what is added to all noise of a channel, so that dark and light pictures are learnt; 0 = nothing.
+    pub noise_offset: f64,
     pub seed: u64,
     /// Index of a GPU in the device list, or a part of its name; `None`: the best one.
     pub device: Option<String>,
@@ -163,7 +166,17 @@ pub enum Warmup {
 pub enum GradientCheckpointing {
     Off,
     On,
-    /// Left to the program, which for now means off.
+    /// On where memory is short.
+    Auto,
+}
+
+/// Type of the numbers that a training step keeps: activations and their gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MixedPrecision {
+    /// f32.
+    No,
+    Fp16,
+    /// f32, or fp16 where memory is short.
     Auto,
 }
 
@@ -215,6 +228,8 @@ impl TrainConfig {
             lr_scheduler_power: 1.0,
             max_grad_norm: 1.0,
             gradient_checkpointing: GradientCheckpointing::Auto,
+            mixed_precision: MixedPrecision::Auto,
+            noise_offset: 0.0,
             min_snr_gamma: None,
             seed: 42,
             device: None,

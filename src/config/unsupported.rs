@@ -91,13 +91,6 @@ pub(super) const UNSUPPORTED: &[Key] = &[
     unsupported("module_dropout", &[], ZERO, ""),
     unsupported("conv_dim", &[], ZERO, NO_CONVOLUTIONS),
     unsupported("conv_alpha", &[], &[Accepted::Number(1.0), Accepted::Number(0.0)], NO_CONVOLUTIONS),
-    unsupported(
-        "mixed_precision",
-        &["train_dtype"],
-        &[Accepted::Text("no"), Accepted::Text("fp32"), Accepted::Text("float_32"), Accepted::Flag(false)],
-        "activations are f32 only for now",
-    ),
-    unsupported("noise_offset", &["offset_noise_weight"], ZERO, ""),
     unsupported("loss_type", &[], &[Accepted::Text("l2")], ""),
     unsupported("huber_c", &[], &[Accepted::Number(0.1)], ""),
     unsupported("huber_schedule", &[], &[Accepted::Text("snr")], ""),
@@ -123,11 +116,10 @@ mod tests {
     fn values_that_change_nothing_pass() {
         for (name, value) in [
             ("enable_bucket", "false"),
-            ("noise_offset", "0"),
-            ("noise_offset", "0.0"),
+            ("network_dropout", "0"),
+            ("network_dropout", "0.0"),
             ("loss_type", "L2"),
             ("text_encoder_lr", "1e-5"),
-            ("mixed_precision", "no"),
             ("caption_prefix", "\"\""),
         ] {
             check_yaml(name, value).unwrap_or_else(|error| panic!("{name}: {value}: {error}"));
@@ -136,9 +128,11 @@ mod tests {
 
     #[test]
     fn other_values_are_refused_with_what_to_do() {
-        let error = check_yaml("mixed_precision", "fp16").unwrap_err().to_string();
-        assert!(error.contains("f32 only") && error.contains("set `mixed_precision: no`"), "{error}");
-        for (name, value) in [("enable_bucket", "true"), ("noise_offset", "0.05"), ("flip_aug", "1"), ("resume", "a")] {
+        let error = check_yaml("loss_type", "huber").unwrap_err().to_string();
+        assert!(error.contains("set `loss_type: l2`"), "{error}");
+        for (name, value) in
+            [("enable_bucket", "true"), ("network_dropout", "0.05"), ("flip_aug", "1"), ("resume", "a")]
+        {
             let error = check_yaml(name, value).unwrap_err().to_string();
             assert!(error.contains("not implemented yet") && error.contains("leave it out"), "{error}");
         }

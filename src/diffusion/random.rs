@@ -23,6 +23,8 @@ pub enum Purpose {
     ProbeNoise = 4,
     /// Tokens of a caption that is drawn at random; the sample is the picture.
     Caption = 5,
+    /// What `noise_offset` adds to a channel of ε.
+    NoiseOffset = 6,
 }
 
 /// The numbers of one (seed, purpose, step, sample).
@@ -95,6 +97,16 @@ pub fn training_noise(seed: u64, step: u32, sample: u32, out: &mut [f32]) {
     Stream::new(seed, Purpose::Noise, step, sample).fill_normal(out);
 }
 
+/// Adds to each of `channels` of such an ε (H, W, C) a normal number of deviation `offset` (N. Guttenberg,
+/// <https://www.crosslabs.org/blog/diffusion-with-offset-noise>).
+pub fn offset_noise(seed: u64, step: u32, sample: u32, offset: f64, channels: usize, noise: &mut [f32]) {
+    let mut added = vec![0.0; channels];
+    Stream::new(seed, Purpose::NoiseOffset, step, sample).fill_normal(&mut added);
+    for pixel in noise.chunks_exact_mut(channels) {
+        pixel.iter_mut().zip(&added).for_each(|(value, added)| *value += offset as f32 * added);
+    }
+}
+
 /// ε of probe number `sample`, the same throughout a run.
 pub fn probe_noise(seed: u64, sample: u32, out: &mut [f32]) {
     Stream::new(seed, Purpose::ProbeNoise, 0, sample).fill_normal(out);
@@ -157,6 +169,16 @@ mod tests {
         let mut down = [0.0; 2];
         lora_init(42, 5, 320, &mut down);
         assert_eq!(down, [-0.017_179_115, 0.042_620_43]);
+    }
+
+    #[test]
+    fn an_offset_is_the_same_for_all_pixels_of_a_channel() {
+        let mut noise = vec![0.0; 32];
+        offset_noise(42, 7, 2, 0.1, 4, &mut noise);
+        assert!(noise.chunks_exact(4).all(|pixel| pixel == &noise[..4]));
+        let mut standard = [0.0; 4];
+        Stream::new(42, Purpose::NoiseOffset, 7, 2).fill_normal(&mut standard);
+        assert_eq!(noise[..4], standard.map(|value| 0.1 * value));
     }
 
     #[test]

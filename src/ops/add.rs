@@ -19,10 +19,10 @@ struct Params {
 /// `a + b`, element by element. The number of elements is a multiple of 4.
 ///
 /// # Panics
-/// Where the shapes differ.
+/// Where shapes or element types differ.
 pub fn add(tape: &mut Tape, a: Value, b: Value) -> Value {
     let shape = tape.shape(a).to_vec();
-    assert_eq!(shape, tape.shape(b), "add: shapes differ");
+    assert_eq!((&shape[..], tape.dtype(a)), (tape.shape(b), tape.dtype(b)), "add: shapes or types differ");
     tape.push_one(Add, &[a, b], &shape)
 }
 

@@ -5,10 +5,14 @@ use crate::{
         Access::{Read, Write},
         Cost, KernelSpec,
     },
-    tape::{Backward, Lowering, Op, Tape, Value},
+    tape::{Backward, DType, Lowering, Op, Tape, Value},
 };
 
-use super::{bands::flat_workgroups, chunks::Chunks};
+use super::{
+    bands::flat_workgroups,
+    chunks::Chunks,
+    quads::{launch_quads, quad_import},
+};
 
 const FILE: &str = "add_channels.wgsl";
 
@@ -18,14 +22,15 @@ struct AddChannels;
 #[derive(Debug)]
 struct SumPositions;
 
-/// `x + y` for `x` (B, …, C) and `y` (B, C), which is added at every position.
+/// `x + y` for `x` (B, …, C) and `y` (B, C) in f32, which is added at every position.
 ///
 /// # Panics
-/// Where `y` is not (B, C), or C is no multiple of 4.
+/// Where `y` is not (B, C) in f32, or C is no multiple of 4.
 pub fn add_channels(tape: &mut Tape, x: Value, y: Value) -> Value {
     let shape = tape.shape(x).to_vec();
     let Chunks { samples, channels, .. } = Chunks::of(&shape);
     assert_eq!(tape.shape(y), [samples, channels], "add_channels: y of x {shape:?}");
+    assert_eq!(tape.dtype(y), DType::F32, "add_channels: y is F32");
     tape.push_one(AddChannels, &[x, y], &shape)
 }
 
@@ -42,7 +47,7 @@ impl Op for AddChannels {
             let args = vec![chunks.arg(x, &band), y.into(), chunks.arg(out, &band)];
             let (params, workgroups) = (chunks.params(&band), chunks.workgroups(&band));
             let cost = chunks.cost(&band, Cost { flops: 1, bytes: 8 });
-            lowering.launch(kernel.clone(), args, &params, workgroups, cost);
+            launch_quads(lowering, x, &kernel, args, &params, workgroups, cost);
         }
     }
 
@@ -54,7 +59,7 @@ impl Op for AddChannels {
         }
         if backward.wants(1) {
             let shape = backward.tape.shape(backward.input(1)).to_vec();
-            let d_y = backward.tape.push_one(SumPositions, &[d_out], &shape);
+            let d_y = backward.tape.push(SumPositions, &[d_out], &[("d_y", &shape, DType::F32)])[0];
             backward.give(1, d_y);
         }
     }
@@ -74,9 +79,9 @@ impl Op for SumPositions {
             let args = vec![chunks.arg(d_out, &band), partials.into()];
             let (params, workgroups) = (chunks.params(&band), chunks.workgroups(&band));
             let cost = chunks.cost(&band, Cost { flops: 1, bytes: 4 });
-            lowering.launch(kernel.clone(), args, &params, workgroups, cost);
+            launch_quads(lowering, d_out, &kernel, args, &params, workgroups, cost);
         }
-        let kernel = KernelSpec::new(FILE, "sum_chunks", &[Read, Write]);
+        let kernel = KernelSpec::new(FILE, "sum_chunks", &[Read, Write]).import(quad_import(DType::F32));
         let elements = lowering.elements(partials) as u64;
         let params = chunks.params(&chunks.whole());
         let workgroups = flat_workgroups(chunks.samples * chunks.channels / 4);

@@ -9,8 +9,11 @@ use crate::{
     tape::{Lowering, Value},
 };
 
-/// Bytes whose multiples every device takes as the start of a binding.
-pub const BAND_ALIGNMENT: u64 = 256;
+use super::quads::launch_quads;
+
+/// Bands are laid out as if all values were f32, and start at multiples of so many bytes: those of f16 values then start
+/// at multiples of 256, which every device takes as the start of a binding.
+pub const BAND_ALIGNMENT: u64 = 512;
 
 /// Workgroups of 256 invocations that cover `invocations`, laid out in x, then y, as `shared/index.wgsl` expects.
 pub fn flat_workgroups(invocations: usize) -> [u32; 3] {
@@ -50,9 +53,8 @@ pub fn aligned_rows(bytes_per_row: u64, alignment: u64) -> usize {
     (alignment / shared) as usize
 }
 
-/// Launches an element-by-element kernel over f32 values of one size, one invocation per four elements, in as many
-/// bands as the device's limit asks for. `per_element` is the cost of one element; `params` gets a band's size in
-/// vectors of four.
+/// Launches an element-by-element kernel over values of one size and type, one invocation per four elements, in as many bands as
+/// the device's limit asks for. `per_element` is the cost of one element; `params` gets a band's size in vectors of four.
 ///
 /// # Panics
 /// Where the size is no multiple of four.
@@ -66,11 +68,10 @@ pub fn launch_elementwise<P: Pod>(
     let elements = lowering.elements(values[0]);
     assert_eq!(elements % 4, 0, "{}: {elements} elements are no multiple of 4", kernel.label());
     for band in bands(elements / 4, 16, lowering.caps().max_binding, BAND_ALIGNMENT) {
-        let bytes = 16 * band.start as u64..16 * band.end as u64;
-        let args = values.iter().map(|value| value.bytes(bytes.clone())).collect();
+        let args = values.iter().map(|value| value.part(4 * band.start..4 * band.end)).collect();
         let count = 4 * band.len() as u64;
         let cost = Cost { flops: per_element.flops * count, bytes: per_element.bytes * count };
-        lowering.launch(kernel.clone(), args, &params(band.len() as u32), flat_workgroups(band.len()), cost);
+        launch_quads(lowering, values[0], kernel, args, &params(band.len() as u32), flat_workgroups(band.len()), cost);
     }
 }
 

@@ -2,7 +2,10 @@
 
 use crate::{gpu::KernelSpec, tape::DType};
 
-use super::gemm::weight_import;
+use super::{
+    gemm::weight_import,
+    quads::{octet_import, quad_import},
+};
 
 /// Rows of a tile, and vectors of four columns for each of its eight lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +39,21 @@ impl BroadcastTile {
         self.quads == 2
     }
 
-    /// `kernel` with this tile. `wide_source` and `wide_weight` say that the rows of an operand are multiples of eight
-    /// elements, which the kernel then loads at once.
-    pub fn kernel(self, kernel: KernelSpec, wide_source: bool, weight: DType, wide_weight: bool) -> KernelSpec {
-        let source = if wide_source { "shared/source8_wide.wgsl" } else { "shared/source8_narrow.wgsl" };
-        let weights = match (wide_weight, weight) {
+    /// `kernel` with this tile. An operand has a type, and may be wide: its rows are then multiples of eight elements,
+    /// which the kernel loads at once.
+    pub fn kernel(self, kernel: KernelSpec, source: (DType, bool), weight: (DType, bool)) -> KernelSpec {
+        let source = match source {
+            (dtype, true) => [octet_import(dtype), "shared/source8_wide.wgsl"],
+            (dtype, false) => [quad_import(dtype), "shared/source8_narrow.wgsl"],
+        };
+        let weights = match (weight.1, weight.0) {
             (true, DType::F32) => ["shared/weight8_f32.wgsl", "shared/weight8_wide.wgsl"],
             (true, DType::F16) => ["shared/weight8_f16.wgsl", "shared/weight8_wide.wgsl"],
             (true, DType::BF16) => ["shared/weight8_bf16.wgsl", "shared/weight8_wide.wgsl"],
             (_, weight) => [weight_import(weight), "shared/weight8_narrow.wgsl"],
         };
         let kernel = kernel.constant("ROWS", self.rows as u32).constant("QUADS", self.quads as u32);
-        weights.into_iter().fold(kernel.import(source), KernelSpec::import)
+        source.into_iter().chain(weights).fold(kernel, KernelSpec::import)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
         Access::{Read, Write},
         Cost, KernelSpec,
     },
-    tape::{Lowering, Op, Tape, Value},
+    tape::{DType, Lowering, Op, Tape, Value},
 };
 
 use super::{bands::flat_workgroups, extend_cache::check_cache};
@@ -34,7 +34,7 @@ pub fn cached_attention(tape: &mut Tape, step: Value, q: Value, k: Value, v: Val
     let (shape, q_shape) = (tape.shape(k).to_vec(), tape.shape(q).to_vec());
     check_cache(tape, step, &shape, q);
     assert!(tape.shape(v) == shape && shape[2].is_multiple_of(4 * heads), "cached_attention: {shape:?}, {heads} heads");
-    tape.push_one(CachedAttention { heads }, &[step, q, k, v], &q_shape)
+    tape.push(CachedAttention { heads }, &[step, q, k, v], &[("out", &q_shape, DType::F32)])[0]
 }
 
 impl Op for CachedAttention {

@@ -86,7 +86,7 @@ impl Chunks {
 
     /// The rows in `band` of a value of this shape.
     pub fn arg(&self, value: Value, band: &ChunkBand) -> Arg {
-        value.bytes(band.rows.start as u64 * self.row_bytes()..band.rows.end as u64 * self.row_bytes())
+        value.part(band.rows.start * self.channels..band.rows.end * self.channels)
     }
 
     /// As [`Chunks::bands`], with the limit of the device that is lowered for.
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn bands_start_aligned_and_hold_their_chunks() {
-        // Every 16th row of 48 bytes is aligned; 1,600 bytes hold 33 rows, of which 16 may be lost to alignment.
-        let bands: Vec<_> = CHUNKS.bands(1_600).collect();
-        let expected = [(0..2, 0..16), (2..4, 16..29), (4..6, 16..42)];
+        // Every 32nd row of 48 bytes is aligned; 2,000 bytes hold 41 rows, of which 32 may be lost to alignment.
+        let bands: Vec<_> = CHUNKS.bands(2_000).collect();
+        let expected = [(0..1, 0..8), (1..2, 0..16), (2..3, 0..21), (3..4, 0..29), (4..5, 0..37), (5..6, 32..42)];
         assert_eq!(bands, expected.map(|(chunks, rows)| ChunkBand { chunks, rows }));
         assert_eq!(CHUNKS.bands(4_096).count(), 1);
     }

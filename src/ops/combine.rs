@@ -5,7 +5,7 @@ use crate::{
         Access::{Read, Write},
         Cost, KernelSpec,
     },
-    tape::{Lowering, Op, Tape, Value},
+    tape::{DType, Lowering, Op, Tape, Value},
 };
 
 use super::bands::flat_workgroups;
@@ -24,8 +24,9 @@ struct Params {
 /// target of v-prediction with other coefficients. It has no gradient: both come from the data.
 ///
 /// # Panics
-/// Where the shapes do not fit together, or a sample has no multiple of 4 elements.
+/// Where the shapes do not fit together, a value is not in f32, or a sample has no multiple of 4 elements.
 pub fn combine(tape: &mut Tape, a: Value, b: Value, coefficients: Value) -> Value {
+    assert!([a, b, coefficients].iter().all(|&value| tape.dtype(value) == DType::F32), "combine: all is F32");
     let shape = tape.shape(a).to_vec();
     assert_eq!(shape, tape.shape(b), "combine: shapes differ");
     assert_eq!(tape.shape(coefficients), [shape[0], 2], "combine: coefficients of {shape:?}");

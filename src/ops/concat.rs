@@ -5,7 +5,10 @@ use crate::{
     tape::{Backward, Lowering, Op, Tape, Value},
 };
 
-use super::bands::{BAND_ALIGNMENT, bands, flat_workgroups};
+use super::{
+    bands::{BAND_ALIGNMENT, aligned_rows, bands, flat_workgroups},
+    quads::launch_quads,
+};
 
 /// Inputs `a`, `b`.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ struct Params {
 /// a `(…, Ca)` and b `(…, Cb)` side by side: `(…, Ca + Cb)`.
 ///
 /// # Panics
-/// Where the leading dimensions differ, or a channel count is no multiple of four.
+/// Where leading dimensions or element types differ, or a channel count is no multiple of four.
 pub fn concat(tape: &mut Tape, a: Value, b: Value) -> Value {
     let (a_shape, b_shape) = (tape.shape(a), tape.shape(b));
     let mismatch = || format!("concat: {a_shape:?} and {b_shape:?}");
@@ -40,6 +43,7 @@ pub fn concat(tape: &mut Tape, a: Value, b: Value) -> Value {
         panic!("{}", mismatch())
     };
     assert!(a_pixels == b_pixels && a_channels % 4 == 0 && b_channels % 4 == 0, "{}", mismatch());
+    assert_eq!(tape.dtype(a), tape.dtype(b), "concat: element types differ");
     let shape = [a_pixels, &[a_channels + b_channels]].concat();
     tape.push_one(Concat, &[a, b], &shape)
 }
@@ -95,15 +99,14 @@ impl Op for Slice {
 fn launch(lowering: &mut Lowering<'_>, entry: &'static str, part: Value, whole: Value, first: usize) {
     let (part_channels, whole_channels) = (channels(lowering.shape(part)), channels(lowering.shape(whole)));
     let pixels = lowering.elements(part) / part_channels;
-    // Channels come by fours, so that every sixteenth pixel of either value is aligned.
-    let group = (BAND_ALIGNMENT / 16) as usize;
+    let group = [part_channels, whole_channels].map(|channels| aligned_rows(4 * channels as u64, BAND_ALIGNMENT));
+    let group = group[0].max(group[1]);
     let group_bytes = (4 * group * whole_channels) as u64;
     for groups in bands(pixels.div_ceil(group), group_bytes, lowering.caps().max_binding, BAND_ALIGNMENT) {
         let (start, end) = (groups.start * group, pixels.min(groups.end * group));
-        let bind =
-            |value: Value, channels: usize| value.bytes((4 * start * channels) as u64..(4 * end * channels) as u64);
-        let (part, whole) = (bind(part, part_channels), bind(whole, whole_channels));
-        let args = if entry == "join" { vec![part, whole] } else { vec![whole, part] };
+        let bind = |value: Value, channels: usize| value.part(start * channels..end * channels);
+        let args = [bind(part, part_channels), bind(whole, whole_channels)];
+        let args = if entry == "join" { args.to_vec() } else { args.into_iter().rev().collect() };
         let params = Params {
             pixels: (end - start) as u32,
             part_quads: (part_channels / 4) as u32,
@@ -113,7 +116,7 @@ fn launch(lowering: &mut Lowering<'_>, entry: &'static str, part: Value, whole: 
         let elements = (end - start) * part_channels;
         let kernel = KernelSpec::new("concat.wgsl", entry, &[Access::Read, Access::Write]);
         let cost = Cost { flops: 0, bytes: 8 * elements as u64 };
-        lowering.launch(kernel, args, &params, flat_workgroups(elements / 4), cost);
+        launch_quads(lowering, part, &kernel, args, &params, flat_workgroups(elements / 4), cost);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     tape::{Backward, Lowering, Op, Tape, Value},
 };
 
-use super::bands::flat_workgroups;
+use super::{bands::flat_workgroups, quads::launch_quads};
 
 /// Input `x`.
 #[derive(Debug)]
@@ -84,5 +84,5 @@ fn launch(lowering: &mut Lowering<'_>, entry: &'static str, full: Value, kept: V
     let elements = lowering.elements(to);
     let cost = Cost { flops: 0, bytes: 4 * (lowering.elements(from).min(elements) + elements) as u64 };
     let kernel = KernelSpec::new("crop.wgsl", entry, &[Access::Read, Access::Write]);
-    lowering.launch(kernel, vec![from.into(), to.into()], &params, flat_workgroups(elements / 4), cost);
+    launch_quads(lowering, from, &kernel, vec![from.into(), to.into()], &params, flat_workgroups(elements / 4), cost);
 }

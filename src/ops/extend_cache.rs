@@ -34,7 +34,7 @@ struct Params {
 pub fn extend_cache(tape: &mut Tape, step: Value, cache: Value, row: Value) -> Value {
     let shape = tape.shape(cache).to_vec();
     check_cache(tape, step, &shape, row);
-    tape.push_one(ExtendCache, &[step, cache, row], &shape)
+    tape.push(ExtendCache, &[step, cache, row], &[("out", &shape, DType::F32)])[0]
 }
 
 /// Checks that `step`, a cache of shape `cache` and one row of each sequence belong together.

@@ -10,7 +10,10 @@ use crate::{
     tape::{Backward, Lowering, Op, Tape, Value},
 };
 
-use super::bands::{BAND_ALIGNMENT, bands, flat_workgroups};
+use super::{
+    bands::{BAND_ALIGNMENT, bands, flat_workgroups},
+    quads::launch_quads,
+};
 
 #[derive(Debug)]
 struct Geglu;
@@ -46,10 +49,10 @@ impl Op for Geglu {
         let (x, out) = (lowering.input(0), lowering.output(0));
         let kernel = KernelSpec::new("geglu.wgsl", "forward", &[Read, Write]);
         for band in row_bands(lowering, out) {
-            let args = vec![x.bytes(band.wide), out.bytes(band.narrow)];
+            let args = vec![x.part(band.wide), out.part(band.narrow)];
             let count = 4 * u64::from(band.params.count);
             let cost = Cost { flops: 25 * count, bytes: 12 * count };
-            lowering.launch(kernel.clone(), args, &band.params, flat_workgroups(band.params.count as usize), cost);
+            launch_quads(lowering, x, &kernel, args, &band.params, flat_workgroups(band.params.count as usize), cost);
         }
     }
 
@@ -70,18 +73,18 @@ impl Op for GegluBackward {
         let (x, d_out, d_x) = (lowering.input(0), lowering.input(1), lowering.output(0));
         let kernel = KernelSpec::new("geglu.wgsl", "backward", &[Read, Read, Write]);
         for band in row_bands(lowering, d_out) {
-            let args = vec![x.bytes(band.wide.clone()), d_out.bytes(band.narrow), d_x.bytes(band.wide)];
+            let args = vec![x.part(band.wide.clone()), d_out.part(band.narrow), d_x.part(band.wide)];
             let count = 4 * u64::from(band.params.count);
             let cost = Cost { flops: 30 * count, bytes: 20 * count };
-            lowering.launch(kernel.clone(), args, &band.params, flat_workgroups(band.params.count as usize), cost);
+            launch_quads(lowering, x, &kernel, args, &band.params, flat_workgroups(band.params.count as usize), cost);
         }
     }
 }
 
-/// One launch: its bytes of the (rows, 2F) values and of the (rows, F) values.
+/// One launch: its elements of the (rows, 2F) values and of the (rows, F) values.
 struct Band {
-    wide: Range<u64>,
-    narrow: Range<u64>,
+    wide: Range<usize>,
+    narrow: Range<usize>,
     params: Params,
 }
 
@@ -92,9 +95,9 @@ fn row_bands(lowering: &Lowering<'_>, narrow: Value) -> impl Iterator<Item = Ban
     let wide_row = 8 * width as u64;
     // Twice the alignment for rows of 2F keeps the rows of F aligned.
     bands(rows, wide_row, lowering.caps().max_binding, 2 * BAND_ALIGNMENT).map(move |band| {
-        let (start, end) = (band.start as u64, band.end as u64);
+        let (start, end) = (band.start * width, band.end * width);
         let columns = width / 4;
         let params = Params { count: (band.len() * columns) as u32, columns: columns as u32 };
-        Band { wide: start * wide_row..end * wide_row, narrow: start * wide_row / 2..end * wide_row / 2, params }
+        Band { wide: 2 * start..2 * end, narrow: start..end, params }
     })
 }

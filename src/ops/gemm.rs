@@ -11,7 +11,7 @@ mod kernels;
 mod tests;
 
 /// This many rows of any width that is a multiple of four fill whole units of [`BAND_ALIGNMENT`].
-const ROWS_PER_BLOCK: usize = 16;
+const ROWS_PER_BLOCK: usize = 32;
 
 /// How A and B lie in memory; C = op(A)·op(B) is (M, N) always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +46,15 @@ impl Operand {
     }
 
     /// Some rows of a single matrix with rows of `columns` elements.
-    fn rows(&self, rows: &Range<usize>, columns: usize, element_bytes: usize) -> Self {
+    fn rows(&self, rows: &Range<usize>, columns: usize) -> Self {
         let base = self.arg.range.as_ref().map_or(0, |range| range.start);
-        let start = rows.start * self.row_stride;
-        let end = (rows.end - 1) * self.row_stride + columns.next_multiple_of(4);
-        let bytes = |elements: usize| base + (elements * element_bytes) as u64;
-        Self { arg: self.arg.value.bytes(bytes(start)..bytes(end)), ..self.clone() }
+        let start = base + rows.start * self.row_stride;
+        let end = base + (rows.end - 1) * self.row_stride + columns.next_multiple_of(4);
+        Self { arg: self.arg.value.part(start..end), ..self.clone() }
     }
 }
 
-/// C = alpha · scale · op(A)·op(B) + bias, for every batch; B may be stored as f32, f16 or bf16.
+/// C = alpha · scale · op(A)·op(B) + bias, for every batch; A and C may be stored as f32 or f16, B also as bf16.
 ///
 /// Where the contiguous dimension of an operand is no multiple of four, its rows must be padded to one: in A of NT and
 /// NN the padding must be zero, in B it must be finite, and that of C is overwritten by finite values.
@@ -86,29 +85,29 @@ impl Gemm {
         Self { layout, m, n, k, a, b, c, batch, alpha: 1.0, scale: None, bias: None, accumulate: false }
     }
 
-    /// Products that bind at most `limit` bytes of each operand: bands of rows of A and C, or of k where A and B have
+    /// Products that bind at most `limit` bytes of each operand, were it f32: bands of rows of A and C, or of k where A and B have
     /// a row for each k; those add up.
-    fn banded(&self, limit: u64, b_element_bytes: usize) -> Vec<Self> {
-        let (rows, row_bytes) = match self.layout {
-            Layout::NT | Layout::NN => (self.m, 4 * self.a.row_stride.max(self.c.row_stride)),
-            Layout::TN => (self.k, (4 * self.a.row_stride).max(b_element_bytes * self.b.row_stride)),
+    fn banded(&self, limit: u64) -> Vec<Self> {
+        let (rows, stride) = match self.layout {
+            Layout::NT | Layout::NN => (self.m, self.a.row_stride.max(self.c.row_stride)),
+            Layout::TN => (self.k, self.a.row_stride.max(self.b.row_stride)),
         };
-        let (blocks, block_bytes) = (rows.div_ceil(ROWS_PER_BLOCK), (ROWS_PER_BLOCK * row_bytes) as u64);
+        let (blocks, block_bytes) = (rows.div_ceil(ROWS_PER_BLOCK), (4 * ROWS_PER_BLOCK * stride) as u64);
         let bands = bands(blocks, block_bytes, limit, BAND_ALIGNMENT);
         bands
             .map(|band| band.start * ROWS_PER_BLOCK..rows.min(band.end * ROWS_PER_BLOCK))
-            .map(|band| if band.len() == rows { self.clone() } else { self.band(&band, b_element_bytes) })
+            .map(|band| if band.len() == rows { self.clone() } else { self.band(&band) })
             .collect()
     }
 
-    fn band(&self, band: &Range<usize>, b_element_bytes: usize) -> Self {
+    fn band(&self, band: &Range<usize>) -> Self {
         match self.layout {
             Layout::NT | Layout::NN => {
-                let (a, c) = (self.a.rows(band, self.k, 4), self.c.rows(band, self.n, 4));
+                let (a, c) = (self.a.rows(band, self.k), self.c.rows(band, self.n));
                 Self { m: band.len(), a, c, ..self.clone() }
             }
             Layout::TN => {
-                let (a, b) = (self.a.rows(band, self.m, 4), self.b.rows(band, self.n, b_element_bytes));
+                let (a, b) = (self.a.rows(band, self.m), self.b.rows(band, self.n));
                 let bias = self.bias.filter(|_| band.start == 0);
                 let accumulate = self.accumulate || band.start > 0;
                 Self { k: band.len(), a, b, bias, accumulate, ..self.clone() }
@@ -120,11 +119,10 @@ impl Gemm {
 /// Appends the launches of `gemm`, in bands where a single product's operands exceed what the device binds at once.
 /// Callers of batched products bind parts of their values themselves.
 pub(super) fn launch_gemm(lowering: &mut Lowering<'_>, gemm: &Gemm) {
-    let b_element_bytes = lowering.dtype(gemm.b.arg.value).bytes();
     if gemm.batch != [1, 1] {
         return kernels::launch(lowering, gemm);
     }
-    for band in gemm.banded(lowering.caps().max_binding, b_element_bytes) {
+    for band in gemm.banded(lowering.caps().max_binding) {
         kernels::launch(lowering, &band);
     }
 }

@@ -25,20 +25,22 @@ struct Params {
     partials: u32,
 }
 
-/// (4): the L2 norm of all `gradients` together; the factor min(1, `max_norm`/(norm + 1e-6)) that clips it (as
-/// `torch.nn.utils.clip_grad_norm_`), or 1 where `max_norm` (1) is 0; 1 where everything is finite, else 0; 0.
+/// (4): the L2 norm of all `gradients` together, which are `loss_scale` times as large as they should be; the factor that
+/// undoes this and clips them, min(1, `max_norm`/(norm + 1e-6))/`loss_scale` (as `torch.nn.utils.clip_grad_norm_`), or
+/// only undoes it where `max_norm` (1) is 0; 1 where everything is finite, else 0; the scale. Of `loss_scale` the first
+/// element counts.
 ///
 /// Where something is not finite, so may be the norm, and the factor is 0.
 ///
 /// # Panics
 /// Where a gradient's size is no multiple of 4.
-pub fn grad_norm(tape: &mut Tape, gradients: &[Value], max_norm: Value) -> Value {
+pub fn grad_norm(tape: &mut Tape, gradients: &[Value], max_norm: Value, loss_scale: Value) -> Value {
     assert_eq!(tape.shape(max_norm), [1], "grad_norm: shape of max_norm");
     for &gradient in gradients {
         let name = tape.name(gradient);
         assert_eq!(tape.elements(gradient) % 4, 0, "grad_norm: the size of {name} is no multiple of 4");
     }
-    let mut inputs = vec![max_norm];
+    let mut inputs = vec![max_norm, loss_scale];
     inputs.extend(gradients);
     tape.push_one(GradNorm, &inputs, &[4])
 }
@@ -49,7 +51,7 @@ impl Op for GradNorm {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) {
-        let shards: Vec<Value> = (1..lowering.input_count()).map(|index| lowering.input(index)).collect();
+        let shards: Vec<Value> = (2..lowering.input_count()).map(|index| lowering.input(index)).collect();
         let counts: Vec<usize> = shards.iter().map(|&shard| lowering.elements(shard) / 4).collect();
         let workgroups: Vec<usize> = counts.iter().map(|count| count.div_ceil(1024).min(MOST_WORKGROUPS)).collect();
         let partials = workgroups.iter().sum::<usize>();
@@ -68,8 +70,9 @@ impl Op for GradNorm {
             );
             params.first += params.workgroups;
         }
-        let kernel = KernelSpec::new(FILE, "finish", &[Read, Read, Write]);
-        let args = vec![scratch.into(), lowering.input(0).into(), lowering.output(0).into()];
+        let kernel = KernelSpec::new(FILE, "finish", &[Read, Read, Read, Write]);
+        let [max_norm, loss_scale] = [0, 1].map(|index| lowering.input(index));
+        let args = vec![scratch.into(), max_norm.into(), loss_scale.into(), lowering.output(0).into()];
         let cost = Cost { flops: 2 * partials as u64, bytes: 8 * partials as u64 };
         lowering.launch(kernel, args, &params, [1, 1, 1], cost);
     }

@@ -5,10 +5,13 @@ use crate::{
         Access::{self, Read, Write},
         Cost, KernelSpec, Variant,
     },
-    tape::{Arg, Backward, Lowering, Op, Tape, Value},
+    tape::{Arg, Backward, DType, Lowering, Op, Tape, Value},
 };
 
-use super::chunks::{ChunkBand, ChunkParams, Chunks};
+use super::{
+    chunks::{ChunkBand, ChunkParams, Chunks},
+    quads::{launch_quads, quad_import},
+};
 
 #[derive(Clone, Copy, Debug)]
 struct GroupNorm {
@@ -46,7 +49,8 @@ pub fn group_norm(tape: &mut Tape, x: Value, gamma: Value, beta: Value, groups: 
     }
     let statistics = [2, samples, channels];
     let op = GroupNorm { groups, eps, silu };
-    tape.push(op, &[x, gamma, beta], &[("out", &shape), ("statistics", &statistics)])[0]
+    let dtype = tape.dtype(x);
+    tape.push(op, &[x, gamma, beta], &[("out", &shape, dtype), ("statistics", &statistics, DType::F32)])[0]
 }
 
 impl Op for GroupNorm {
@@ -121,7 +125,8 @@ fn group_norm_kernel(lowering: &Lowering<'_>, entry: &'static str, bindings: &[A
 }
 
 impl GroupNorm {
-    /// A launch over the chunks of `band`, one invocation per chunk and column of four channels.
+    /// A launch over the chunks of `band`, one invocation per chunk and column of four channels. The first of `args` has
+    /// the type of all quads.
     fn launch_band(
         &self,
         lowering: &mut Lowering<'_>,
@@ -131,8 +136,9 @@ impl GroupNorm {
         band: &ChunkBand,
         per_element: Cost,
     ) {
-        let (params, workgroups) = (self.params(chunks, band), chunks.workgroups(band));
-        lowering.launch(kernel.clone(), args, &params, workgroups, chunks.cost(band, per_element));
+        let (params, workgroups, cost) =
+            (self.params(chunks, band), chunks.workgroups(band), chunks.cost(band, per_element));
+        launch_quads(lowering, args[0].value, kernel, args, &params, workgroups, cost);
     }
 
     /// Combines the chunks' two partial results per channel into two values per group.
@@ -145,7 +151,7 @@ impl GroupNorm {
         chunks: &Chunks,
     ) {
         let elements = lowering.elements(partials) as u64;
-        let kernel = group_norm_kernel(lowering, entry, &[Read, Write]);
+        let kernel = group_norm_kernel(lowering, entry, &[Read, Write]).import(quad_import(DType::F32));
         let workgroups = [self.groups as u32, chunks.samples as u32, 1];
         let cost = Cost { flops: 3 * elements, bytes: 4 * elements };
         let params = self.params(chunks, &chunks.whole());

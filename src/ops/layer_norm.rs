@@ -5,7 +5,7 @@ use crate::{
         Access::{Read, Write},
         Cost,
     },
-    tape::{Backward, Lowering, Op, Tape, Value},
+    tape::{Backward, DType, Lowering, Op, Tape, Value},
 };
 
 use super::{
@@ -59,7 +59,9 @@ pub fn layer_norm(tape: &mut Tape, x: Value, gamma: Value, beta: Value, eps: f32
         assert_eq!(tape.shape(weight), [channels], "layer_norm: {} of {shape:?}", tape.name(weight));
     }
     let statistics = [tape.elements(x) / channels, 2];
-    tape.push(LayerNorm { eps }, &[x, gamma, beta], &[("out", &shape), ("statistics", &statistics)])[0]
+    let dtype = tape.dtype(x);
+    tape.push(LayerNorm { eps }, &[x, gamma, beta], &[("out", &shape, dtype), ("statistics", &statistics, DType::F32)])
+        [0]
 }
 
 impl Op for LayerNorm {
@@ -70,10 +72,9 @@ impl Op for LayerNorm {
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let [x, gamma, beta] = [0, 1, 2].map(|index| lowering.input(index));
         let (out, statistics) = (lowering.output(0), lowering.output(1));
-        for (bytes, params) in self.launches(lowering, x, statistics) {
-            let args =
-                vec![x.bytes(bytes.clone()), gamma.into(), beta.into(), out.bytes(bytes.clone()), statistics.into()];
-            let elements = (bytes.end - bytes.start) / 4;
+        for (part, params) in self.launches(lowering, x, statistics) {
+            let args = vec![x.part(part.clone()), gamma.into(), beta.into(), out.part(part.clone()), statistics.into()];
+            let elements = part.len() as u64;
             let cost = Cost { flops: 8 * elements, bytes: 8 * elements };
             FORWARD.launch(lowering, params.rows as usize, args, &params, cost);
         }
@@ -97,15 +98,15 @@ impl Op for LayerNormBackward {
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let [x, gamma, statistics, d_out] = [0, 1, 2, 3].map(|index| lowering.input(index));
         let d_x = lowering.output(0);
-        for (bytes, params) in self.0.launches(lowering, x, statistics) {
+        for (part, params) in self.0.launches(lowering, x, statistics) {
             let args = vec![
-                x.bytes(bytes.clone()),
+                x.part(part.clone()),
                 gamma.into(),
                 statistics.into(),
-                d_out.bytes(bytes.clone()),
-                d_x.bytes(bytes.clone()),
+                d_out.part(part.clone()),
+                d_x.part(part.clone()),
             ];
-            let elements = (bytes.end - bytes.start) / 4;
+            let elements = part.len() as u64;
             let cost = Cost { flops: 13 * elements, bytes: 12 * elements };
             BACKWARD.launch(lowering, params.rows as usize, args, &params, cost);
         }
@@ -113,20 +114,20 @@ impl Op for LayerNormBackward {
 }
 
 impl LayerNorm {
-    /// Byte range of x and parameters of each launch.
+    /// Elements of x and parameters of each launch.
     fn launches(
         &self,
         lowering: &Lowering<'_>,
         x: Value,
         statistics: Value,
-    ) -> impl Iterator<Item = (std::ops::Range<u64>, Params)> + use<> {
+    ) -> impl Iterator<Item = (std::ops::Range<usize>, Params)> + use<> {
         let (eps, rows) = (self.eps, lowering.shape(statistics)[0]);
         let channels = lowering.elements(x) / rows;
         let row_bytes = 4 * channels as u64;
         bands(rows, row_bytes, lowering.caps().max_binding, BAND_ALIGNMENT).map(move |band| {
             let columns = (channels / 4) as u32;
             let params = Params { rows: band.len() as u32, first_row: band.start as u32, columns, eps };
-            (band.start as u64 * row_bytes..band.end as u64 * row_bytes, params)
+            (band.start * channels..band.end * channels, params)
         })
     }
 }

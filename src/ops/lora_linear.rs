@@ -1,6 +1,6 @@
 //! Linear layer with a frozen weight and a trained low-rank update (LoRA, <https://arxiv.org/abs/2106.09685>).
 
-use crate::tape::{Backward, Lowering, Op, Tape, Value};
+use crate::tape::{Backward, DType, Lowering, Op, Tape, Value};
 
 use super::{
     gemm::{Gemm, Layout, Operand, launch_gemm},
@@ -28,7 +28,8 @@ struct LoraLinearBackward {
 /// `x · weightᵀ + bias + scale · (x · downᵀ) · upᵀ`.
 ///
 /// `x` is (…, K), `weight` (N, K) of any floating-point storage type, `bias` (N), `down` (r, K), `up` (N, r) and `scale`
-/// (1), the alpha of the LoRA divided by its rank; the result is (…, N). Gradients go to `x`, `down` and `up`.
+/// (1), the alpha of the LoRA divided by its rank; the result is (…, N). Gradients go to `x`, `down` and `up`. Whatever the
+/// type of `x`, `down`, `up`, their gradients and h = x · downᵀ are f32.
 ///
 /// # Panics
 /// Where the shapes do not fit, or K, N or r is no multiple of 4.
@@ -48,7 +49,8 @@ pub fn lora_linear(
     assert_eq!(tape.shape(scale), [1], "lora_linear: scale");
     let mut inputs = vec![x, weight, down, up, scale];
     inputs.extend(bias);
-    tape.push(LoraLinear, &inputs, &[("out", &shape), ("hidden", &hidden_shape)])[0]
+    let dtype = tape.dtype(x);
+    tape.push(LoraLinear, &inputs, &[("out", &shape, dtype), ("hidden", &hidden_shape, DType::F32)])[0]
 }
 
 impl Op for LoraLinear {
@@ -75,9 +77,11 @@ impl Op for LoraLinear {
         let mut inputs = vec![backward.d_output(0)];
         inputs.extend([X, WEIGHT, DOWN, UP, SCALE].map(|index| backward.input(index)));
         inputs.push(backward.output(1));
-        let shapes: Vec<Vec<usize>> =
-            wanted.iter().map(|&index| backward.tape.shape(backward.input(index)).to_vec()).collect();
-        let outputs: Vec<(&str, &[usize])> = shapes.iter().map(|shape| ("gradient", &shape[..])).collect();
+        let like =
+            |index: usize| (backward.tape.shape(backward.input(index)), backward.tape.dtype(backward.input(index)));
+        let kinds: Vec<(Vec<usize>, DType)> =
+            wanted.iter().map(|&index| like(index)).map(|(shape, dtype)| (shape.to_vec(), dtype)).collect();
+        let outputs: Vec<_> = kinds.iter().map(|(shape, dtype)| ("gradient", &shape[..], *dtype)).collect();
         let op = LoraLinearBackward { wanted: wanted.clone() };
         let gradients = backward.tape.push(op, &inputs, &outputs);
         for (index, gradient) in wanted.into_iter().zip(gradients) {

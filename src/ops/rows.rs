@@ -7,7 +7,10 @@ use crate::{
     tape::{Arg, Lowering},
 };
 
-use super::bands::{flat_workgroups, workgroup_grid};
+use super::{
+    bands::{flat_workgroups, workgroup_grid},
+    quads::launch_quads,
+};
 
 /// The two entry points of a row kernel: one workgroup per row, and one invocation per row.
 pub struct RowKernel {
@@ -18,12 +21,13 @@ pub struct RowKernel {
 }
 
 impl RowKernel {
-    /// Launches the entry point that suits the device over `rows` rows.
+    /// Launches the entry point that suits the device over `rows` rows; the first of `args` has the type of all quads.
     pub fn launch(&self, lowering: &mut Lowering<'_>, rows: usize, args: Vec<Arg>, params: &impl Pod, cost: Cost) {
         let (entry, workgroups) = match lowering.caps().variant {
             Variant::Portable => (self.by_workgroup, workgroup_grid(rows)),
             Variant::Naive | Variant::CpuDriver => (self.by_row, flat_workgroups(rows)),
         };
-        lowering.launch(KernelSpec::new(self.file, entry, self.bindings), args, params, workgroups, cost);
+        let kernel = KernelSpec::new(self.file, entry, self.bindings);
+        launch_quads(lowering, args[0].value, &kernel, args, params, workgroups, cost);
     }
 }

@@ -7,7 +7,7 @@ use crate::{
         Access::{Read, Write},
         Cost, KernelSpec,
     },
-    tape::{Backward, Lowering, Op, Tape, Value},
+    tape::{Backward, DType, Lowering, Op, Tape, Value},
 };
 
 use super::bands::{BAND_ALIGNMENT, bands, workgroup_grid};
@@ -35,8 +35,9 @@ struct Params {
 /// to column i, and the rest of the result is 0.
 ///
 /// # Panics
-/// Where `causal` is set and `x` does not hold square matrices.
+/// Where `x` is not in f32, or `causal` is set and `x` does not hold square matrices.
 pub fn softmax(tape: &mut Tape, x: Value, scale: f32, causal: bool) -> Value {
+    assert_eq!(tape.dtype(x), DType::F32, "softmax: x is F32");
     let shape = tape.shape(x).to_vec();
     let square = shape.len() >= 2 && shape[shape.len() - 2] == shape[shape.len() - 1];
     assert!(!causal || square, "softmax: causal over {shape:?}, which holds no square matrices");
@@ -51,10 +52,10 @@ impl Op for Softmax {
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let (x, out) = (lowering.input(0), lowering.output(0));
         let kernel = KernelSpec::new("softmax.wgsl", "forward", &[Read, Write]);
-        for (bytes, params) in self.launches(lowering, x) {
-            let elements = (bytes.end - bytes.start) / 4;
+        for (part, params) in self.launches(lowering, x) {
+            let elements = part.len() as u64;
             let cost = Cost { flops: 8 * elements, bytes: 8 * elements };
-            let args = vec![x.bytes(bytes.clone()), out.bytes(bytes)];
+            let args = vec![x.part(part.clone()), out.part(part)];
             lowering.launch(kernel.clone(), args, &params, workgroup_grid(params.rows as usize), cost);
         }
     }
@@ -75,18 +76,18 @@ impl Op for SoftmaxBackward {
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let (out, d_out, d_x) = (lowering.input(0), lowering.input(1), lowering.output(0));
         let kernel = KernelSpec::new("softmax.wgsl", "backward", &[Read, Read, Write]);
-        for (bytes, params) in self.0.launches(lowering, out) {
-            let elements = (bytes.end - bytes.start) / 4;
+        for (part, params) in self.0.launches(lowering, out) {
+            let elements = part.len() as u64;
             let cost = Cost { flops: 5 * elements, bytes: 12 * elements };
-            let args = vec![out.bytes(bytes.clone()), d_out.bytes(bytes.clone()), d_x.bytes(bytes)];
+            let args = vec![out.part(part.clone()), d_out.part(part.clone()), d_x.part(part)];
             lowering.launch(kernel.clone(), args, &params, workgroup_grid(params.rows as usize), cost);
         }
     }
 }
 
 impl Softmax {
-    /// Byte range and parameters of each launch over a value of shape (…, n).
-    fn launches(&self, lowering: &Lowering<'_>, x: Value) -> impl Iterator<Item = (Range<u64>, Params)> + use<> {
+    /// Elements and parameters of each launch over a value of shape (…, n).
+    fn launches(&self, lowering: &Lowering<'_>, x: Value) -> impl Iterator<Item = (Range<usize>, Params)> + use<> {
         let Self { scale, causal } = *self;
         let n = *lowering.shape(x).last().expect("softmax of a scalar");
         let rows = lowering.elements(x) / n;
@@ -94,7 +95,7 @@ impl Softmax {
         bands(rows, row_bytes, lowering.caps().max_binding, BAND_ALIGNMENT).map(move |band| {
             let (rows, first_row) = (band.len() as u32, band.start as u32);
             let params = Params { rows, first_row, n: n as u32, causal: u32::from(causal), scale };
-            (band.start as u64 * row_bytes..band.end as u64 * row_bytes, params)
+            (band.start * n..band.end * n, params)
         })
     }
 }

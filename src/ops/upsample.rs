@@ -5,7 +5,10 @@ use crate::{
     tape::{Backward, Lowering, Op, Tape, Value},
 };
 
-use super::bands::{BAND_ALIGNMENT, bands, flat_workgroups};
+use super::{
+    bands::{BAND_ALIGNMENT, bands, flat_workgroups},
+    quads::launch_quads,
+};
 
 /// Input `x`.
 #[derive(Debug)]
@@ -67,16 +70,16 @@ fn launch(lowering: &mut Lowering<'_>, entry: &'static str, small: Value, large:
     let row_bytes = 4 * (width * channels) as u64;
     for rows in bands(images * height, row_bytes, lowering.caps().max_binding / 4, BAND_ALIGNMENT) {
         let params = Params { rows: rows.len() as u32, width: width as u32, quads: (channels / 4) as u32 };
-        let (start, end) = (rows.start as u64 * row_bytes, rows.end as u64 * row_bytes);
-        let (small, large) = (small.bytes(start..end), large.bytes(4 * start..4 * end));
+        let (start, end) = (rows.start * width * channels, rows.end * width * channels);
+        let (small_part, large_part) = (small.part(start..end), large.part(4 * start..4 * end));
         let elements = rows.len() * width * channels;
         let (args, flops, threads) = if entry == "forward" {
-            (vec![small, large], 0, elements)
+            (vec![small_part, large_part], 0, elements)
         } else {
-            (vec![large, small], 3 * elements, elements / 4)
+            (vec![large_part, small_part], 3 * elements, elements / 4)
         };
         let kernel = KernelSpec::new("upsample.wgsl", entry, &[Access::Read, Access::Write]);
-        let cost = Cost { flops: flops as u64, bytes: 5 * (end - start) };
-        lowering.launch(kernel, args, &params, flat_workgroups(threads), cost);
+        let cost = Cost { flops: flops as u64, bytes: 20 * elements as u64 };
+        launch_quads(lowering, small, &kernel, args, &params, flat_workgroups(threads), cost);
     }
 }

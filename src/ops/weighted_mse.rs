@@ -5,7 +5,7 @@ use crate::{
         Access::{Read, Write},
         Cost, KernelSpec,
     },
-    tape::{Lowering, Op, Tape, Value},
+    tape::{Arg, DType, Lowering, Op, Tape, Value},
 };
 
 const FILE: &str = "weighted_mse.wgsl";
@@ -25,25 +25,29 @@ struct Params {
 pub struct Loss {
     /// (1): the weighted sum.
     pub loss: Value,
-    /// Gradient of `loss` by the prediction, in its shape: the seed of [`Tape::backward`].
+    /// Gradient of `loss` by the prediction times the loss scale, in its shape: the seed of [`Tape::backward`].
     pub d_prediction: Value,
     /// (B): each sample's mean squared error, not weighed.
     pub samples: Value,
 }
 
 /// `Σ_b weight_b · mean((prediction_b − target_b)²)` for `prediction` and `target` (B, …) and `weight` (B). A mean over
-/// the batch, min-SNR weights, padding and gradient accumulation all go into `weight`.
+/// the batch, min-SNR weights, padding and gradient accumulation all go into `weight`. The gradient is multiplied by the
+/// first element of `loss_scale`.
 ///
 /// # Panics
-/// Where the shapes do not fit together, or a sample has no multiple of 4 elements.
-pub fn weighted_mse(tape: &mut Tape, prediction: Value, target: Value, weight: Value) -> Loss {
+/// Where the shapes do not fit together, the prediction is not in f32, or a sample has no multiple of 4 elements.
+pub fn weighted_mse(tape: &mut Tape, prediction: Value, target: Value, weight: Value, loss_scale: Value) -> Loss {
     let shape = tape.shape(prediction).to_vec();
     let batch = [shape[0]];
     assert_eq!(shape, tape.shape(target), "weighted_mse: target of a prediction {shape:?}");
+    assert_eq!(tape.dtype(prediction), DType::F32, "weighted_mse: the prediction is F32");
     assert_eq!(tape.shape(weight), batch, "weighted_mse: weight of a prediction {shape:?}");
     assert_eq!(tape.elements(prediction) / shape[0] % 4, 0, "weighted_mse: samples of {shape:?} are no multiple of 4");
-    let outputs: [(&str, &[usize]); 3] = [("loss", &[1]), ("d_prediction", &shape), ("samples", &batch)];
-    let values = tape.push(WeightedMse, &[prediction, target, weight], &outputs);
+    let f32 = DType::F32;
+    let outputs: [(&str, &[usize], DType); 3] =
+        [("loss", &[1], f32), ("d_prediction", &shape, f32), ("samples", &batch, f32)];
+    let values = tape.push(WeightedMse, &[prediction, target, weight, loss_scale], &outputs);
     Loss { loss: values[0], d_prediction: values[1], samples: values[2] }
 }
 
@@ -53,12 +57,13 @@ impl Op for WeightedMse {
     }
 
     fn lower(&self, lowering: &mut Lowering<'_>) {
-        let [prediction, target, weight] = [0, 1, 2].map(|index| lowering.input(index));
+        let [prediction, target, weight, loss_scale] = [0, 1, 2, 3].map(|index| lowering.input(index));
         let [loss, d_prediction, samples] = [0, 1, 2].map(|index| lowering.output(index));
         let (batch, elements) = (lowering.elements(weight), lowering.elements(prediction) as u64);
         let params = Params { samples: batch as u32, per_sample: elements as u32 / batch as u32 / 4 };
-        let kernel = KernelSpec::new(FILE, "measure", &[Read, Read, Read, Write, Write]);
-        let args = vec![prediction.into(), target.into(), weight.into(), samples.into(), d_prediction.into()];
+        let kernel = KernelSpec::new(FILE, "measure", &[Read, Read, Read, Write, Write, Read]);
+        let bound = [prediction, target, weight, samples, d_prediction, loss_scale];
+        let args = bound.map(Arg::from).to_vec();
         let cost = Cost { flops: 4 * elements, bytes: 12 * elements };
         lowering.launch(kernel, args, &params, [batch as u32, 1, 1], cost);
         let kernel = KernelSpec::new(FILE, "total", &[Read, Read, Write]);

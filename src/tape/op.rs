@@ -24,8 +24,8 @@ pub trait Op: Debug {
 #[derive(Clone, Debug)]
 pub struct Arg {
     pub value: Value,
-    /// Bytes of the value that are bound; all where absent. The start is a multiple of 256.
-    pub range: Option<Range<u64>>,
+    /// Elements of the value that are bound; all where absent. They start at a multiple of 256 bytes.
+    pub range: Option<Range<usize>>,
 }
 
 impl From<Value> for Arg {
@@ -35,9 +35,9 @@ impl From<Value> for Arg {
 }
 
 impl Value {
-    /// A part of this value, as a binding.
-    pub fn bytes(self, range: Range<u64>) -> Arg {
-        Arg { value: self, range: Some(range) }
+    /// Some elements of this value, as a binding.
+    pub fn part(self, elements: Range<usize>) -> Arg {
+        Arg { value: self, range: Some(elements) }
     }
 }
 
@@ -198,7 +198,9 @@ impl Backward<'_> {
 
     /// Hands over the gradient of input `index`.
     pub fn give(&mut self, index: usize, gradient: Value) {
-        assert_eq!(self.tape.shape(gradient), self.tape.shape(self.inputs[index]), "shape of a gradient");
+        let input = self.inputs[index];
+        assert_eq!(self.tape.shape(gradient), self.tape.shape(input), "shape of a gradient");
+        assert_eq!(self.tape.dtype(gradient), self.tape.dtype(input), "element type of a gradient");
         self.d_inputs[index] = Some(gradient);
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Once};
 
 use crate::gpu::{Access, Buffer, BufferSlice, Dispatch, Gpu, GpuError, KernelTime, Pending, Sequence};
 
-use super::{Arg, Launch, Plan, Tape, Value, plan::union_of_slots, value::Storage};
+use super::{Arg, DType, Launch, Plan, Tape, Value, plan::union_of_slots, value::Storage};
 
 /// A tape compiled for a device. Replaying it creates nothing: no buffer, bind group or pipeline.
 pub struct Program {
@@ -16,7 +16,7 @@ pub struct Program {
     inputs: HashMap<String, BufferSlice>,
     outputs: HashMap<String, BufferSlice>,
     /// What each dispatch writes, for finding the first value that is not finite.
-    written: Vec<(String, Vec<BufferSlice>)>,
+    written: Vec<(String, Vec<(BufferSlice, DType)>)>,
 }
 
 impl Program {
@@ -144,9 +144,8 @@ impl Program {
     pub fn first_non_finite(&self, gpu: &Gpu) -> Result<Option<String>, GpuError> {
         for (index, (label, slices)) in self.written.iter().enumerate() {
             self.sequence.replay_one(gpu, index);
-            for slice in slices {
-                let values: Vec<f32> = bytemuck::pod_collect_to_vec(&gpu.read(slice)?);
-                if values.iter().any(|value| !value.is_finite()) {
+            for (slice, dtype) in slices {
+                if !dtype.all_finite(&gpu.read(slice)?) {
                     return Ok(Some(label.clone()));
                 }
             }
@@ -199,9 +198,9 @@ impl<'a> Places<'a> {
     }
 
     /// What a launch writes.
-    fn written(&self, launch: &Launch) -> Vec<BufferSlice> {
+    fn written(&self, launch: &Launch) -> Vec<(BufferSlice, DType)> {
         let writes = launch.args_with_access().filter(|(_, access)| *access == Access::Write);
-        writes.map(|(arg, _)| self.arg(arg)).collect()
+        writes.map(|(arg, _)| (self.arg(arg), self.plan.tape.dtype(arg.value))).collect()
     }
 
     fn arg(&self, arg: &Arg) -> BufferSlice {
@@ -209,8 +208,10 @@ impl<'a> Places<'a> {
         match &arg.range {
             None => whole,
             Some(range) => {
-                assert!(range.end <= whole.bytes, "a band outside of {}", self.plan.tape.name(arg.value));
-                BufferSlice { offset: whole.offset + range.start, bytes: range.end - range.start, ..whole }
+                let element = self.plan.tape.dtype(arg.value).bytes();
+                let (start, end) = ((range.start * element) as u64, (range.end * element) as u64);
+                assert!(end <= whole.bytes, "a band outside of {}", self.plan.tape.name(arg.value));
+                BufferSlice { offset: whole.offset + start, bytes: end - start, ..whole }
             }
         }
     }

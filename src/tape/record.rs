@@ -85,10 +85,10 @@ impl Tape {
         value
     }
 
-    /// Records an op. `outputs` gives each output's name and shape; all are f32.
-    pub fn push(&mut self, op: impl Op + 'static, inputs: &[Value], outputs: &[(&str, &[usize])]) -> Vec<Value> {
+    /// Records an op. `outputs` gives each output's name, shape and element type.
+    pub fn push(&mut self, op: impl Op + 'static, inputs: &[Value], outputs: &[(&str, &[usize], DType)]) -> Vec<Value> {
         let label = self.label(op.name());
-        let values = outputs.iter().map(|(name, shape)| self.planned(&format!("{label}.{name}"), shape, DType::F32));
+        let values = outputs.iter().map(|(name, shape, dtype)| self.planned(&format!("{label}.{name}"), shape, *dtype));
         let outputs: Vec<Value> = values.collect();
         self.nodes.push(Node {
             op: Rc::new(op),
@@ -106,9 +106,9 @@ impl Tape {
         self.nodes.push(Node { op: Rc::new(op), label, inputs: inputs.to_vec(), outputs: Vec::new(), effect: true });
     }
 
-    /// As [`Tape::push`] for an op with a single output.
+    /// As [`Tape::push`] for an op with a single output, whose element type is that of the first input.
     pub fn push_one(&mut self, op: impl Op + 'static, inputs: &[Value], shape: &[usize]) -> Value {
-        self.push(op, inputs, &[("out", shape)])[0]
+        self.push(op, inputs, &[("out", shape, self.dtype(inputs[0]))])[0]
     }
 
     /// The same elements under another shape.

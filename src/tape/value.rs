@@ -1,5 +1,7 @@
 //! Values: what flows between ops.
 
+use half::{bf16, f16};
+
 use crate::gpu::BufferSlice;
 
 /// Element type of a value as it lies in device memory.
@@ -16,6 +18,17 @@ impl DType {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::F16 | Self::BF16 => 2,
+        }
+    }
+
+    /// Whether these bytes hold no infinity and no NaN.
+    pub(super) fn all_finite(self, bytes: &[u8]) -> bool {
+        let halves = || bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        match self {
+            Self::F32 => bytemuck::pod_collect_to_vec::<u8, f32>(bytes).into_iter().all(f32::is_finite),
+            Self::F16 => halves().all(|bits| f16::from_bits(bits).is_finite()),
+            Self::BF16 => halves().all(|bits| bf16::from_bits(bits).is_finite()),
+            Self::U32 => true,
         }
     }
 }

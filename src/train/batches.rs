@@ -3,10 +3,13 @@
 use crate::{
     diffusion::{
         NoiseSchedule, Prediction,
-        random::{epoch_order, probe_noise, training_noise, training_timestep},
+        random::{epoch_order, offset_noise, probe_noise, training_noise, training_timestep},
     },
     train::{prepare::PreparedData, step::Batch},
 };
+
+/// Of Stable Diffusion v1.
+const LATENT_CHANNELS: usize = 4;
 
 /// The examples of an epoch, each as often as it is repeated, and how they are cut into updates.
 pub struct BatchPlan {
@@ -60,6 +63,7 @@ pub struct SampleRules {
     pub schedule: NoiseSchedule,
     pub prediction: Prediction,
     pub min_snr_gamma: Option<f64>,
+    pub noise_offset: f64,
     pub seed: u64,
     /// Rows of a compiled batch; short ones are padded with samples of weight 0.
     pub batch_size: usize,
@@ -82,6 +86,9 @@ impl SampleRules {
             for (&example, weight) in examples.iter().zip(weights) {
                 let mut noise = vec![0.0; data.latents[example].len()];
                 training_noise(self.seed, step, sample, &mut noise);
+                if self.noise_offset > 0.0 {
+                    offset_noise(self.seed, step, sample, self.noise_offset, LATENT_CHANNELS, &mut noise);
+                }
                 push(&mut batch, data, example, &noise, weight / total as f32);
                 sample += 1;
             }

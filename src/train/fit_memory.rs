@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use anyhow::{Result, bail};
 
 use crate::{
-    config::{GradientCheckpointing, TrainConfig, bytes_as_text},
+    config::{GradientCheckpointing, MixedPrecision, TrainConfig, bytes_as_text},
     gpu::Gpu,
     models::{UNet, encode::BuiltDecoder},
     nn::Built,
@@ -91,6 +91,9 @@ impl Fitted {
     /// What is no longer as configured, and what it costs.
     fn changes(&self, config: &TrainConfig) -> Vec<String> {
         let mut changes = Vec::new();
+        if self.config.mixed_precision != config.mixed_precision {
+            changes.push("activations in fp16, with loss scaling".into());
+        }
         if self.config.batch_size < config.batch_size {
             changes.push(format!(
                 "{} at once instead of {}, with gradients summed over {} for the same update; slower only where so few do \
@@ -141,22 +144,27 @@ impl Display for Limit {
 
 /// What makes a run smaller that does not fit.
 fn advice(config: &TrainConfig, previews: bool) -> String {
-    let fixed = config.gradient_checkpointing == GradientCheckpointing::Off;
+    let checkpointing = config.gradient_checkpointing == GradientCheckpointing::Off;
+    let precision = config.mixed_precision == MixedPrecision::No;
     format!(
-        "Lower `resolution`, or use a base model in fp16{}{}",
-        if fixed { ", or leave `gradient_checkpointing` at auto" } else { "" },
+        "Lower `resolution`, or use a base model in fp16{}{}{}",
+        if precision { ", or leave `mixed_precision` at auto" } else { "" },
+        if checkpointing { ", or leave `gradient_checkpointing` at auto" } else { "" },
         if previews { ", or leave out `sample_prompts`, whose pictures need memory too" } else { "" },
     )
 }
 
-/// The configuration and what may stand for it, from fast to slow: fewer pictures at once, then checkpointing too. The
-/// updates are the same ones.
+/// The configuration and what may stand for it, from fast to slow: fp16, then fewer pictures at once, then checkpointing
+/// too. But for rounding the updates are the same ones.
 fn candidates(config: &TrainConfig) -> Vec<TrainConfig> {
+    let half = TrainConfig { mixed_precision: MixedPrecision::Fp16, ..config.clone() };
+    let chosen = config.mixed_precision != MixedPrecision::Auto;
+    let smaller = if chosen { config } else { &half };
     let sizes = (1..=config.batch_size).rev().filter(|size| config.batch_size.is_multiple_of(*size));
     let split = |size| TrainConfig {
         batch_size: size,
         gradient_accumulation_steps: config.gradient_accumulation_steps * (config.batch_size / size),
-        ..config.clone()
+        ..smaller.clone()
     };
     let mut candidates: Vec<TrainConfig> = sizes.map(split).collect();
     if config.gradient_checkpointing == GradientCheckpointing::Auto {
@@ -165,6 +173,9 @@ fn candidates(config: &TrainConfig) -> Vec<TrainConfig> {
             ..candidate.clone()
         };
         candidates.extend(candidates.iter().map(on).collect::<Vec<_>>());
+    }
+    if !chosen {
+        candidates.insert(0, config.clone());
     }
     candidates
 }
@@ -196,12 +207,21 @@ mod tests {
 
     #[test]
     fn what_is_slower_comes_later_and_updates_stay_the_same() {
-        let config = config("batch_size: 6\ngradient_accumulation_steps: 2\n");
+        let config = config("batch_size: 6\ngradient_accumulation_steps: 2\nmixed_precision: no\n");
         let (auto, on) = (GradientCheckpointing::Auto, GradientCheckpointing::On);
         let splits = [(6, 2), (3, 4), (2, 6), (1, 12)];
         let expected: Vec<_> = [auto, on].into_iter().flat_map(|mode| splits.map(|(b, a)| (b, a, mode))).collect();
         assert_eq!(settings(&candidates(&config)), expected);
         let fixed = TrainConfig { gradient_checkpointing: GradientCheckpointing::Off, ..config };
         assert_eq!(candidates(&fixed).len(), 4, "what the user has set stays");
+    }
+
+    #[test]
+    fn fp16_comes_before_what_is_slower() {
+        let candidates = candidates(&config("batch_size: 2\n"));
+        let precisions: Vec<_> = candidates.iter().map(|candidate| candidate.mixed_precision).collect();
+        let (auto, half) = (MixedPrecision::Auto, MixedPrecision::Fp16);
+        assert_eq!(precisions, [auto, half, half, half, half]);
+        assert_eq!((candidates[0].batch_size, candidates[1].batch_size), (2, 2));
     }
 }

@@ -53,6 +53,9 @@ pub struct Lora {
     segments: Vec<Segment>,
     pub shards: Vec<Shard>,
     scale: Buffer,
+    /// What gradients are multiplied by, see [`crate::ops::advance_loss_scale`]; stays 1 where activations are f32.
+    pub loss_scale: Buffer,
+    first_loss_scale: f32,
 }
 
 /// A LoRA as it stands on one tape.
@@ -82,7 +85,21 @@ impl Lora {
             lengths[shard] += down_length + up_length;
         }
         let shards = lengths.into_iter().enumerate().map(|(index, length)| Shard::new(index, length, accumulate));
-        Self { rank, alpha, segments, shards: shards.collect(), scale: Buffer::declare("LoRA scale", 4) }
+        Self {
+            rank,
+            alpha,
+            segments,
+            shards: shards.collect(),
+            scale: Buffer::declare("LoRA scale", 4),
+            loss_scale: Buffer::declare("loss scale", 16),
+            first_loss_scale: 1.0,
+        }
+    }
+
+    /// With gradients that begin `factor` times as large as they are.
+    #[must_use]
+    pub fn with_loss_scale(self, factor: f32) -> Self {
+        Self { first_loss_scale: factor, ..self }
     }
 
     /// Device memory of parameters, gradients and moments.
@@ -161,7 +178,8 @@ impl Lora {
                 gpu.clear(&buffer.whole());
             }
         }
-        gpu.upload(&self.scale.whole(), bytemuck::cast_slice(&[self.alpha / self.rank as f32, 0.0, 0.0, 0.0]));
+        gpu.upload(&self.scale.whole(), bytemuck::cast_slice(&[self.alpha / self.rank as f32]));
+        gpu.upload(&self.loss_scale.whole(), bytemuck::cast_slice(&[self.first_loss_scale, 0.0, 0.0, 0.0]));
     }
 
     /// Starts a new sum of gradients.
@@ -196,7 +214,7 @@ impl Lora {
         result
     }
 
-    /// The gradients of the last step, in the shape of the LoRA.
+    /// The gradients of the last step, in the shape of the LoRA, times the loss scale.
     ///
     /// # Errors
     /// A failure of the device.

@@ -22,4 +22,4 @@ pub mod tensorboard;
 pub mod trainer;
 
 pub use run_loop::planned_steps;
-pub use setup::{checkpointing, dataset_options};
+pub use setup::{activations, checkpointing, dataset_options};

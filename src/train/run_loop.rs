@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use crate::{
-    config::{LogWith, TrainConfig},
+    config::{LogWith, MixedPrecision, TrainConfig},
     data::{dataset::Example, split::Split},
     diffusion::NoiseSchedule,
     gpu::{Gpu, Pending},
@@ -47,6 +47,8 @@ pub(super) struct Run<'a> {
     schedule: LrSchedule,
     pub metrics: Metrics,
     progress: Progress,
+    /// Steps whose gradients were too large for fp16, and which updated nothing.
+    left_out: u32,
     /// When the last step ended, or the first began.
     clock: Instant,
     pub length: RunLength,
@@ -91,6 +93,7 @@ impl<'a> Run<'a> {
             schedule: NoiseSchedule::stable_diffusion(),
             prediction: prediction(config),
             min_snr_gamma: config.min_snr_gamma,
+            noise_offset: config.noise_offset,
             seed: config.seed,
             batch_size: config.batch_size as usize,
         };
@@ -120,6 +123,7 @@ impl<'a> Run<'a> {
             schedule,
             metrics,
             progress,
+            left_out: 0,
             clock: started,
             length,
             started,
@@ -218,7 +222,8 @@ impl<'a> Run<'a> {
         self.finish(before)?;
         let lr = self.schedule.rate(step - 1);
         let max_grad_norm = self.config.max_grad_norm;
-        let settings = UpdateSettings { adamw: self.config.optimizer, learning_rate: lr, max_grad_norm, step };
+        let updates = step - self.left_out;
+        let settings = UpdateSettings { adamw: self.config.optimizer, learning_rate: lr, max_grad_norm, step: updates };
         let update_result = self.programs.update(self.gpu, &settings);
         if self.programs.accumulates() {
             self.lora.clear_accumulated(self.gpu);
@@ -237,8 +242,15 @@ impl<'a> Run<'a> {
         for part in losses {
             loss += f64::from(bytemuck::pod_collect_to_vec::<u8, f32>(&part.wait(self.gpu)?)[0]);
         }
-        if !update.finite || !loss.is_finite() {
+        if !loss.is_finite() || !update.finite && update.loss_scale <= 1.0 {
             return self.stop_at_non_finite(step, loss, &micro_batches);
+        }
+        if !update.finite {
+            self.left_out += 1;
+            self.progress.line(&format!(
+                "step {step}: gradients too large for fp16, so nothing was updated; loss scale {} from now on",
+                update.loss_scale / 2.0
+            ));
         }
         let seconds = self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
@@ -252,6 +264,9 @@ impl<'a> Run<'a> {
     fn stop_at_non_finite(&self, step: u32, loss: f64, micro_batches: &[Batch]) -> Result<()> {
         let advice = match step {
             0 => "the base model or `network_weights` is damaged",
+            _ if self.config.mixed_precision == MixedPrecision::Fp16 => {
+                "`mixed_precision: no` helps where fp16 is too narrow"
+            }
             _ => "a lower `learning_rate` usually helps",
         };
         for batch in micro_batches {

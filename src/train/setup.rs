@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::{
-    config::{GradientCheckpointing, PredictionType, TrainConfig},
+    config::{GradientCheckpointing, MixedPrecision, PredictionType, TrainConfig},
     data::{
         dataset::{Dataset, DatasetOptions, Example},
         sheet::DataSheet,
@@ -15,7 +15,7 @@ use crate::{
     models::{ClipText, ClipTextConfig, VaeConfig, VaeEncoder},
     nn::{Builder, Built, Module},
     sample::loras::KnownModules,
-    tape::Checkpointing,
+    tape::{Checkpointing, DType},
     weights::{
         Checkpoint,
         lora::{self, LoraModule, Part},
@@ -25,7 +25,7 @@ use crate::{
 use super::{
     counter::Counter,
     lora::{Lora, is_target},
-    step::{StepOptions, StepShape},
+    step::{StepOptions, StepShape, first_loss_scale},
 };
 
 /// Where the configuration has its pictures and captions.
@@ -101,6 +101,7 @@ pub(super) fn new_lora(gpu: &Gpu, config: &TrainConfig, modules: &[Module]) -> L
     let targets = modules.iter().filter(|module| is_target(config.lora_target, &module.path)).cloned().collect();
     let accumulate = config.gradient_accumulation_steps > 1;
     Lora::new(targets, config.lora_rank as usize, config.lora_alpha as f32, gpu.caps().max_binding, accumulate)
+        .with_loss_scale(first_loss_scale(activations(config)))
 }
 
 /// Reads `network_weights`; all modules of the base model count as known, so that a text encoder's part is recognized.
@@ -136,6 +137,7 @@ pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
     StepOptions {
         prediction: prediction(config),
         checkpointing: checkpointing(config),
+        activations: activations(config),
         accumulate: config.gradient_accumulation_steps > 1,
         observed: Vec::new(),
     }
@@ -146,6 +148,14 @@ pub fn checkpointing(config: &TrainConfig) -> Checkpointing {
     match config.gradient_checkpointing {
         GradientCheckpointing::On => Checkpointing::Blocks,
         GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
+    }
+}
+
+/// How the configuration stores activations.
+pub fn activations(config: &TrainConfig) -> DType {
+    match config.mixed_precision {
+        MixedPrecision::Fp16 => DType::F16,
+        MixedPrecision::No | MixedPrecision::Auto => DType::F32,
     }
 }
 

@@ -13,6 +13,15 @@ use crate::{
 
 use super::lora::{Lora, RecordedLora};
 
+/// As `torch.amp.GradScaler` begins, and after how many updates it tries a larger factor.
+const FIRST_LOSS_SCALE: f32 = 65_536.0;
+const LOSS_SCALE_INTERVAL: u32 = 2000;
+
+/// What gradients are multiplied by at first, so that those of such activations are not too small for their type.
+pub fn first_loss_scale(activations: DType) -> f32 {
+    if activations == DType::F16 { FIRST_LOSS_SCALE } else { 1.0 }
+}
+
 /// Sizes that the programs are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepShape {
@@ -30,6 +39,8 @@ pub struct StepShape {
 pub struct StepOptions {
     pub prediction: Prediction,
     pub checkpointing: Checkpointing,
+    /// Element type of the U-Net's activations and their gradients: F32 or F16.
+    pub activations: DType,
     /// Several micro-batches make one update.
     pub accumulate: bool,
     /// Modules whose outputs are kept for reading, by diffusers path.
@@ -54,7 +65,7 @@ pub struct UpdateSettings {
     pub learning_rate: f64,
     /// 0: gradients are not clipped.
     pub max_grad_norm: f64,
-    /// Counts from 1.
+    /// Counts updates from 1.
     pub step: u32,
 }
 
@@ -70,6 +81,8 @@ pub struct UpdateResult {
     pub grad_norm: f64,
     /// Where false, nothing was updated.
     pub finite: bool,
+    /// What the gradients were multiplied by while they were computed.
+    pub loss_scale: f64,
 }
 
 /// The compiled programs. They share their memory slots: one runs at a time.
@@ -104,8 +117,8 @@ impl StepPlans {
     pub fn new(gpu: &Gpu, unet: &UNet, lora: &Lora, shape: StepShape, options: StepOptions) -> Result<Self, GpuError> {
         let mut plans = vec![
             Plan::new("step", record_step(unet, lora, shape, &options), gpu.caps())?,
-            Plan::new("probe", record_probe(unet, lora, shape), gpu.caps())?,
-            Plan::new("update", record_update(lora), gpu.caps())?,
+            Plan::new("probe", record_probe(unet, lora, shape, options.activations), gpu.caps())?,
+            Plan::new("update", record_update(lora, options.activations), gpu.caps())?,
         ];
         if options.accumulate {
             plans.push(Plan::new("accumulate", record_accumulate(lora), gpu.caps())?);
@@ -267,7 +280,8 @@ impl PendingUpdate {
     /// A failure of the device.
     pub fn wait(self, gpu: &Gpu) -> Result<UpdateResult, GpuError> {
         let clip: Vec<f32> = bytemuck::pod_collect_to_vec(&self.clip.wait(gpu)?);
-        Ok(UpdateResult { grad_norm: f64::from(clip[0]), finite: clip[2] != 0.0 })
+        let [grad_norm, loss_scale] = [clip[0], clip[3]].map(f64::from);
+        Ok(UpdateResult { grad_norm, finite: clip[2] != 0.0, loss_scale })
     }
 }
 
@@ -279,7 +293,7 @@ struct Forward {
     lora: RecordedLora,
 }
 
-fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape) -> Forward {
+fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape, activations: DType) -> Forward {
     let StepShape { batch, height, width, tokens } = shape;
     let latent_shape = [batch, height, width, crate::nn::padded(unet.config.in_channels)];
     let latents = tape.input("latents", &latent_shape);
@@ -289,17 +303,20 @@ fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape) -
     let timestep = tape.input("timestep", &[batch, unet.config.block_out_channels[0]]);
     let context = tape.input("context", &[batch, tokens, unet.config.cross_attention_dim]);
     let weight = tape.input("weight", &[batch]);
+    let loss_scale = record_loss_scale(tape, lora);
     let lora = lora.record(tape);
     let noisy = ops::combine(tape, latents, noise, noise_factors);
     let target = ops::combine(tape, latents, noise, target_factors);
-    let prediction = unet.forward(tape, noisy, timestep, context, &lora.adapters);
-    let loss = ops::weighted_mse(tape, prediction, target, weight);
+    let [sample, context] = [noisy, context].map(|value| ops::convert(tape, value, activations));
+    let prediction = unet.forward(tape, sample, timestep, context, &lora.adapters);
+    let prediction = ops::convert(tape, prediction, DType::F32);
+    let loss = ops::weighted_mse(tape, prediction, target, weight, loss_scale);
     Forward { prediction, noisy, loss, lora }
 }
 
 fn record_step(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions) -> Tape {
     let mut tape = Tape::new();
-    let forward = record_forward(&mut tape, unet, lora, shape);
+    let forward = record_forward(&mut tape, unet, lora, shape, options.activations);
     let seeds = [(forward.prediction, forward.loss.d_prediction)];
     let gradients = tape.backward(&seeds, &forward.lora.parameters, options.checkpointing, ops::add);
     lora.place_gradients(&mut tape, &gradients);
@@ -310,19 +327,24 @@ fn record_step(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions
             "noisy" => forward.noisy,
             module => tape.observed(module).unwrap_or_else(|| panic!("no module `{module}` was recorded")),
         };
+        let value = ops::convert(&mut tape, value, DType::F32);
         tape.keep(path, value);
     }
     tape
 }
 
-fn record_probe(unet: &UNet, lora: &Lora, shape: StepShape) -> Tape {
+fn record_probe(unet: &UNet, lora: &Lora, shape: StepShape, activations: DType) -> Tape {
     let mut tape = Tape::new();
-    let forward = record_forward(&mut tape, unet, lora, shape);
+    let forward = record_forward(&mut tape, unet, lora, shape, activations);
     tape.keep("loss", forward.loss.loss);
     tape
 }
 
-fn record_update(lora: &Lora) -> Tape {
+fn record_loss_scale(tape: &mut Tape, lora: &Lora) -> Value {
+    tape.external("loss scale", &[4], DType::F32, &lora.loss_scale.whole())
+}
+
+fn record_update(lora: &Lora, activations: DType) -> Tape {
     let mut tape = Tape::new();
     let settings = tape.input("settings", &[8]);
     let max_grad_norm = tape.input("max_grad_norm", &[1]);
@@ -331,7 +353,8 @@ fn record_update(lora: &Lora) -> Tape {
     };
     let gradients: Vec<Value> =
         lora.shards.iter().map(|shard| flat(&mut tape, &shard.accumulated, shard.elements)).collect();
-    let clip = ops::grad_norm(&mut tape, &gradients, max_grad_norm);
+    let loss_scale = record_loss_scale(&mut tape, lora);
+    let clip = ops::grad_norm(&mut tape, &gradients, max_grad_norm, loss_scale);
     for (shard, &gradient) in lora.shards.iter().zip(&gradients) {
         let state = AdamWState {
             parameters: flat(&mut tape, &shard.parameters, shard.elements),
@@ -339,6 +362,9 @@ fn record_update(lora: &Lora) -> Tape {
             v: flat(&mut tape, &shard.second_moment, shard.elements),
         };
         ops::adamw(&mut tape, state, gradient, clip, settings);
+    }
+    if activations == DType::F16 {
+        ops::advance_loss_scale(&mut tape, loss_scale, clip, LOSS_SCALE_INTERVAL);
     }
     tape.keep("clip", clip);
     tape

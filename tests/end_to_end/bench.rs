@@ -4,7 +4,7 @@ use lora_wgpu::{
     bench::{Workload, measure},
     config::LoraTarget,
     models::UNetConfig,
-    tape::Checkpointing,
+    tape::{Checkpointing, DType},
     weights::StorageType,
 };
 
@@ -26,6 +26,7 @@ fn a_step_is_measured_by_family() {
         target: LoraTarget::Transformer,
         weights: StorageType::BF16,
         checkpointing: Checkpointing::Off,
+        activations: DType::F32,
         accumulation: 2,
     };
     let report = measure(gpu, &widths, &workload, 2).expect("memory for a small U-Net");

@@ -4,21 +4,16 @@ use std::path::Path;
 
 use lora_wgpu::{
     gpu::Gpu,
-    models::{UNet, UNetConfig},
-    nn::{Builder, Built},
-    tape::Checkpointing,
-    train::{
-        case::{CaseOptions, GroupError, TrainingCase, compare, run},
-        lora::{Lora, is_target},
-        step::{Batch, StepOptions, StepPlans, StepShape, UpdateSettings},
-    },
+    tape::{Checkpointing, DType},
+    train::case::{CaseOptions, GroupError, compare, run},
     weights::{Checkpoint, OwnedTensor, SafetensorsFile},
 };
 
 use crate::support::{
     case::{case, reference, reference_path, write_case},
     devices::{cpu_driver, portable},
-    synthetic::{checkpoint, checkpoint_f16, uniform, write},
+    small_training::SmallTraining,
+    synthetic::{checkpoint, checkpoint_f16, write},
     workspace::{Finished, run as run_program},
 };
 
@@ -121,52 +116,20 @@ fn the_program_accepts_a_reference_and_names_what_a_broken_one_misses() {
     finished.expect_refusal(&["broken.safetensors is not a training case"]);
 }
 
-/// Two steps at a high learning rate, with nothing but the LoRA to change.
-fn train(gpu: &Gpu, unet: &UNet, built: &Built<'_>) {
-    let case: TrainingCase = case("attention");
-    let modules = built.modules.iter().filter(|module| is_target(case.target, &module.path)).cloned().collect();
-    let lora = Lora::new(modules, case.rank, case.alpha, gpu.caps().max_binding, false);
-    // Latents of the last level are more than one: a softmax over one key teaches q and k nothing.
-    let shape = StepShape { batch: 1, height: 16, width: 16, tokens: 77 };
-    let options = StepOptions {
-        prediction: case.prediction,
-        checkpointing: Checkpointing::Off,
-        accumulate: false,
-        observed: Vec::new(),
-    };
-    let programs = StepPlans::new(gpu, unet, &lora, shape, options).and_then(|plans| plans.compile(gpu));
-    let programs = programs.expect("memory for a small U-Net");
-    lora.initialize(gpu, 1);
-    let batch = Batch {
-        latents: uniform("latents", 1024, 1.0),
-        noise: uniform("noise", 1024, 1.0),
-        timesteps: vec![500],
-        context: uniform("context", 77 * unet.config.cross_attention_dim, 1.0),
-        weights: vec![1.0],
-    };
-    for step in 1..=2 {
-        programs.run(gpu, &batch).expect("a batch of these sizes");
-        let settings = UpdateSettings { adamw: case.adamw, learning_rate: 0.1, max_grad_norm: 0.0, step };
-        assert!(programs.update(gpu, &settings).wait(gpu).expect("an update").finite);
-    }
-    let trained = lora.read(gpu).expect("the LoRA");
-    assert!(trained.iter().all(|module| module.up.iter().any(|&value| value != 0.0)), "nothing was trained");
-}
-
 #[test]
 fn frozen_weights_on_the_device_do_not_change() {
     let gpu = cpu_driver().unwrap_or(portable());
-    let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
-    let builder = Builder::new(&checkpoint.unet);
-    let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
-    let built = builder.finish("U-Net").expect("a complete U-Net");
-    built.upload(gpu, |_| {}).expect("memory for a small U-Net");
+    let training = SmallTraining::new(gpu, DType::F32, 1.0);
     let read = || -> Vec<Vec<u8>> {
-        built.uploads.iter().map(|upload| gpu.read(&upload.weight.slice).expect("a weight")).collect()
+        training.weights.iter().map(|weight| gpu.read(&weight.slice).expect("a weight")).collect()
     };
     let before = read();
-    train(gpu, &unet, &built);
-    for (upload, (before, after)) in built.uploads.iter().zip(before.iter().zip(read())) {
-        assert!(*before == after, "{} changed", upload.weight.name);
+    for step in 1..=2 {
+        assert!(training.step(step, 0.1).finite);
+    }
+    let trained = training.lora.read(gpu).expect("the LoRA");
+    assert!(trained.iter().all(|module| module.up.iter().any(|&value| value != 0.0)), "nothing was trained");
+    for (weight, (before, after)) in training.weights.iter().zip(before.iter().zip(read())) {
+        assert!(*before == after, "{} changed", weight.name);
     }
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod bench;
 mod check;
+mod half_precision;
 mod label;
 mod previews;
 mod sample;

@@ -142,7 +142,7 @@ fn check_resolved_configuration(workspace: &Workspace) {
 }
 
 #[test]
-fn a_memory_limit_is_kept_by_splitting_batches_and_then_by_checkpointing() {
+fn a_memory_limit_is_kept_by_fp16_then_by_splitting_batches_and_then_by_checkpointing() {
     let workspace = Workspace::new();
     let plan = |settings: &[&str]| workspace.plan(&[&["resolution=512"], settings].concat()).expect_success().stderr;
     let gigabytes = |said: &str| -> f64 {
@@ -150,13 +150,17 @@ fn a_memory_limit_is_kept_by_splitting_batches_and_then_by_checkpointing() {
         plan.split_once(' ').expect("a number").0.parse().expect("a number")
     };
     let within = |gigabytes: f64| format!("vram_limit={:.0}MB", 900.0 * gigabytes);
-    let [four, one] = ["batch_size=4", "batch_size=1"].map(|size| plan(&[size]));
-    assert!(!four.contains("at once instead of"), "{four}");
-    let split = plan(&["batch_size=4", &within(gigabytes(&four))]);
+    let four = plan(&["batch_size=4"]);
+    assert!(!four.contains("at once instead of") && !four.contains("activations in fp16"), "{four}");
+    let half = plan(&["batch_size=4", &within(gigabytes(&four))]);
+    assert!(half.contains("activations in fp16") && !half.contains("at once instead of"), "{half}");
+    assert!(gigabytes(&half) <= 0.7 * gigabytes(&four), "{half}");
+    let split = plan(&["batch_size=4", "mixed_precision=no", &within(gigabytes(&four))]);
     assert!(split.contains("2 at once instead of 4, with gradients summed over 2"), "{split}");
     assert!(gigabytes(&split) <= 0.9 * gigabytes(&four), "{split}");
+    let one = plan(&["batch_size=1", "mixed_precision=fp16"]);
     let least = plan(&["batch_size=4", &within(gigabytes(&one))]);
-    assert!(least.contains("gradient checkpointing"), "{least}");
+    assert!(least.contains("fp16") && least.contains("gradient checkpointing"), "{least}");
 }
 
 #[test]

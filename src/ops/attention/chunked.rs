@@ -167,9 +167,9 @@ impl Chunked<'_> {
     fn queries(&self, value: Value) -> Operand {
         let Chunk { pictures, queries } = &self.chunk;
         let (rows, width) = (self.geometry.queries, self.geometry.width());
-        let byte = |picture: usize, query: usize| 4 * ((picture * rows + query) * width) as u64;
-        let range = byte(pictures.start, queries.start)..byte(pictures.end - 1, queries.end);
-        self.by_head(value.bytes(range), rows)
+        let element = |picture: usize, query: usize| (picture * rows + query) * width;
+        let range = element(pictures.start, queries.start)..element(pictures.end - 1, queries.end);
+        self.by_head(value.part(range), rows)
     }
 
     /// The chunk's pictures of a value laid out as the keys.

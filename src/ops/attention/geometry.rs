@@ -7,7 +7,10 @@ use crate::{
     tape::{Arg, Value},
 };
 
-use super::Mask;
+use super::{
+    super::bands::{BAND_ALIGNMENT, aligned_rows},
+    Mask,
+};
 
 /// Largest head that the flash kernels hold in registers and workgroup memory.
 const MAX_HEAD: usize = 512;
@@ -108,28 +111,28 @@ impl Geometry {
         (0..batch).step_by(step).map(move |start| start..(start + step).min(batch))
     }
 
-    /// Least number of pictures after which both queries and keys reach a multiple of 256 bytes.
+    /// Least number of pictures after which both queries and keys reach a multiple of [`BAND_ALIGNMENT`].
     pub fn aligned_pictures(&self) -> usize {
-        let period = |bytes: u64| 256 >> bytes.trailing_zeros().min(8);
+        let period = |bytes: u64| aligned_rows(bytes, BAND_ALIGNMENT);
         period(self.query_bytes()).max(period(self.key_bytes()))
     }
 
     /// The pictures `band` of a value laid out as the queries, `(B, N, C)`.
     pub fn query_band(&self, value: Value, band: &Range<usize>) -> Arg {
-        part(value, band, self.batch, self.query_bytes())
+        part(value, band, self.batch, self.queries * self.width())
     }
 
     /// The pictures `band` of a value laid out as the keys, `(B, M, C)`.
     pub fn key_band(&self, value: Value, band: &Range<usize>) -> Arg {
-        part(value, band, self.batch, self.key_bytes())
+        part(value, band, self.batch, self.keys * self.width())
     }
 }
 
-fn part(value: Value, band: &Range<usize>, batch: usize, bytes: u64) -> Arg {
+fn part(value: Value, band: &Range<usize>, batch: usize, elements: usize) -> Arg {
     if band.len() == batch {
         return value.into();
     }
-    value.bytes(band.start as u64 * bytes..band.end as u64 * bytes)
+    value.part(band.start * elements..band.end * elements)
 }
 
 /// The inputs of the backward node, and its scratch.
@@ -161,9 +164,9 @@ mod tests {
 
     #[test]
     fn bands_cover_the_batch_at_aligned_offsets() {
-        // One picture's queries are 7 · 20 · 4 = 560 bytes = 2.1875 · 256: aligned every 16 pictures.
+        // One picture's queries are 7 · 20 · 4 = 560 bytes: aligned every 32 pictures.
         let odd = geometry(50, 7, 3, 1, 20);
-        assert_eq!(odd.aligned_pictures(), 16);
+        assert_eq!(odd.aligned_pictures(), 32);
         let bands: Vec<_> = odd.bands(40 * 560).collect();
         assert_eq!(bands, [0..32, 32..50]);
         assert!(geometry(4, 64, 77, 8, 40).bands(1 << 20).eq(std::iter::once(0..4)));

@@ -7,7 +7,7 @@
 
 use crate::{
     gpu::Variant,
-    tape::{Backward, Lowering, Op, Tape, Value},
+    tape::{Backward, DType, Lowering, Op, Tape, Value},
 };
 
 mod chunked;
@@ -41,13 +41,15 @@ struct AttentionGradient {
 /// softmax(q·kᵀ / √(C / heads))·v: q `(B, N, C)`, k and v `(B, M, C)` to `(B, N, C)`.
 ///
 /// # Panics
-/// On shapes that do not fit together, a C that is no multiple of 4 · heads, heads of more than 512 channels, and a
+/// On shapes or element types that do not fit together, a C that is no multiple of 4 · heads, heads of more than 512 channels, and a
 /// causal mask where N ≠ M. Heads of more than 256 channels have no gradient.
 pub fn attention(tape: &mut Tape, q: Value, k: Value, v: Value, heads: usize, mask: Mask) -> Value {
     let geometry = Geometry::new(tape.shape(q), tape.shape(k), tape.shape(v), heads, mask);
+    assert!([k, v].iter().all(|&value| tape.dtype(value) == tape.dtype(q)), "attention: element types differ");
     let shape = tape.shape(q).to_vec();
     let statistics = [geometry.batch, heads, geometry.queries];
-    tape.push(Attention(geometry), &[q, k, v], &[("out", &shape), ("lse", &statistics)])[0]
+    let dtype = tape.dtype(q);
+    tape.push(Attention(geometry), &[q, k, v], &[("out", &shape, dtype), ("lse", &statistics, DType::F32)])[0]
 }
 
 /// Whether the kernels that own rows are the ones to take, rather than chunks of the score matrix.
@@ -81,7 +83,9 @@ impl Op for Attention {
         let outputs: [(usize, &str, &[usize]); 3] = [(0, "d_q", &q_shape), (1, "d_k", &k_shape), (2, "d_v", &k_shape)];
         let computed = |index: usize| if index == 0 { wants_q } else { wants_k_v };
         let outputs: Vec<_> = outputs.into_iter().filter(|&(index, ..)| computed(index)).collect();
-        let shapes: Vec<(&str, &[usize])> = outputs.iter().map(|&(_, name, shape)| (name, shape)).collect();
+        let dtype = backward.tape.dtype(q);
+        let shapes: Vec<(&str, &[usize], DType)> =
+            outputs.iter().map(|&(_, name, shape)| (name, shape, dtype)).collect();
         let gradient = AttentionGradient { geometry, wants_q, wants_k_v };
         let gradients = backward.tape.push(gradient, &inputs, &shapes);
         for (&(index, ..), gradient) in outputs.iter().zip(gradients) {

@@ -9,7 +9,10 @@ use crate::{
 };
 
 use super::{
-    super::bands::flat_workgroups,
+    super::{
+        bands::flat_workgroups,
+        quads::{launch_quads, octet_import},
+    },
     geometry::{Geometry, Saved, Wanted},
     tile::{self, Pass, Tile},
 };
@@ -23,7 +26,7 @@ struct RowKernel {
 }
 
 impl RowKernel {
-    fn new(variant: Variant, pass: Pass, geometry: &Geometry) -> Self {
+    fn new(lowering: &Lowering<'_>, pass: Pass, geometry: &Geometry) -> Self {
         let (flash_file, cpu_file, entry, bindings): (_, _, _, &[Access]) = match pass {
             Pass::Forward => {
                 ("attention_flash.wgsl", "attention_cpu.wgsl", "forward", &[Read, Read, Read, Write, Write])
@@ -42,7 +45,7 @@ impl RowKernel {
             ),
         };
         let of = |file| geometry.constants(KernelSpec::new(file, entry, bindings));
-        match variant {
+        match lowering.caps().variant {
             Variant::Naive => Self { spec: of("attention_naive.wgsl"), workgroup_rows: None },
             Variant::Portable => {
                 let tile = Tile::of(pass, geometry.head);
@@ -51,7 +54,8 @@ impl RowKernel {
             }
             Variant::CpuDriver => {
                 let rows = tile::lane_rows(pass, geometry.head);
-                let spec = of(cpu_file).constant("ROWS", rows as u32);
+                let import = octet_import(lowering.dtype(lowering.input(0)));
+                let spec = of(cpu_file).constant("ROWS", rows as u32).import(import);
                 Self { spec, workgroup_rows: Some(tile::LANES * rows) }
             }
         }
@@ -69,13 +73,13 @@ impl RowKernel {
 pub(super) fn forward(lowering: &mut Lowering<'_>, geometry: &Geometry) {
     let [q, k, v] = [0, 1, 2].map(|index| lowering.input(index));
     let (out, lse) = (lowering.output(0), lowering.output(1));
-    let kernel = RowKernel::new(lowering.caps().variant, Pass::Forward, geometry);
+    let kernel = RowKernel::new(lowering, Pass::Forward, geometry);
     for band in geometry.bands(lowering.caps().max_binding) {
         let (query, key) = (|value| geometry.query_band(value, &band), |value| geometry.key_band(value, &band));
         let args = vec![query(q), key(k), key(v), query(out), lse.into()];
         let workgroups = kernel.workgroups(geometry.queries, geometry, &band);
         let cost = geometry.cost(&band, 2, 2, 2);
-        lowering.launch(kernel.spec.clone(), args, &geometry.params(&band), workgroups, cost);
+        launch_quads(lowering, q, &kernel.spec, args, &geometry.params(&band), workgroups, cost);
     }
 }
 
@@ -87,7 +91,7 @@ pub(super) fn delta(lowering: &mut Lowering<'_>, geometry: &Geometry, out: Value
         let args = vec![query(out), query(saved.d_out), saved.delta.into()];
         let workgroups = flat_workgroups(band.len() * geometry.heads * geometry.queries);
         let cost = geometry.cost(&band, 0, 2, 0);
-        lowering.launch(kernel.clone(), args, &geometry.params(&band), workgroups, cost);
+        launch_quads(lowering, out, &kernel, args, &geometry.params(&band), workgroups, cost);
     }
 }
 
@@ -101,7 +105,7 @@ pub(super) fn backward(lowering: &mut Lowering<'_>, geometry: &Geometry, saved: 
 }
 
 fn backward_pass(lowering: &mut Lowering<'_>, geometry: &Geometry, saved: &Saved, pass: Pass, outputs: &[Value]) {
-    let kernel = RowKernel::new(lowering.caps().variant, pass, geometry);
+    let kernel = RowKernel::new(lowering, pass, geometry);
     for band in geometry.bands(lowering.caps().max_binding) {
         let (query, key) = (|value| geometry.query_band(value, &band), |value| geometry.key_band(value, &band));
         let mut args = vec![query(saved.q), key(saved.k), key(saved.v), query(saved.d_out)];
@@ -115,6 +119,6 @@ fn backward_pass(lowering: &mut Lowering<'_>, geometry: &Geometry, saved: &Saved
             // Scores, gradients of probabilities, d_k, d_v.
             (kernel.workgroups(geometry.keys, geometry, &band), geometry.cost(&band, 4, 2, 4))
         };
-        lowering.launch(kernel.spec.clone(), args, &geometry.params(&band), workgroups, cost);
+        launch_quads(lowering, saved.q, &kernel.spec, args, &geometry.params(&band), workgroups, cost);
     }
 }

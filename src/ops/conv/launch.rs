@@ -7,7 +7,15 @@ use crate::{
     tape::{Arg, Lowering, Value},
 };
 
-use super::{super::bands::BAND_ALIGNMENT, phase::Axis, tile::Tile, winograd::Winograd};
+use super::{
+    super::{
+        bands::BAND_ALIGNMENT,
+        quads::{cost_of, quad_import},
+    },
+    phase::Axis,
+    tile::Tile,
+    winograd::Winograd,
+};
 
 /// A launch does no more than this, so that slow devices stay far below the two seconds after which a driver's
 /// watchdog ends it.
@@ -52,7 +60,7 @@ impl Picture {
         let start = (images.start * self.rows + rows.start) * self.row_bytes();
         let end = ((images.end - 1) * self.rows + rows.end) * self.row_bytes();
         let start = start - start % BAND_ALIGNMENT as usize;
-        (self.value.bytes(start as u64..end as u64), (start / 16) as u32)
+        (self.value.part(start / 4..end / 4), (start / 16) as u32)
     }
 }
 
@@ -158,16 +166,20 @@ impl Gather {
         };
         let mut args = vec![source, self.weight.into(), result];
         args.extend(self.bias.map(Arg::from));
-        let kernel = tile.kernel(lowering.dtype(self.weight), self.channels(), self.transposed, self.bias.is_some());
+        let [source_type, weight_type] = [self.source.value, self.weight].map(|value| lowering.dtype(value));
+        let kernel = tile.kernel(source_type, weight_type, self.channels(), self.transposed, self.bias.is_some());
         let cost = self.cost(lowering, band.images.len() * source_rows.len(), pixels);
-        lowering.launch(kernel, args, &params, tile.workgroups(pixels, self.result.channels), cost);
+        let workgroups = tile.workgroups(pixels, self.result.channels);
+        lowering.launch(kernel.import(quad_import(source_type)), args, &params, workgroups, cost);
     }
 
     /// Source and weights read once, results written once.
     fn cost(&self, lowering: &Lowering<'_>, source_rows: usize, pixels: usize) -> Cost {
         let weight = self.taps() * self.source.channels * self.result.channels * lowering.dtype(self.weight).bytes();
-        let bytes = source_rows * self.source.row_bytes() + weight + 4 * pixels * self.result.channels;
-        Cost { flops: (pixels * self.flops_per_pixel()) as u64, bytes: bytes as u64 }
+        let pictures = source_rows * self.source.row_bytes() + 4 * pixels * self.result.channels;
+        let flops = (pixels * self.flops_per_pixel()) as u64;
+        let cost = cost_of(lowering.dtype(self.source.value), Cost { flops, bytes: pictures as u64 });
+        Cost { bytes: cost.bytes + weight as u64, ..cost }
     }
 
     fn flops_per_pixel(&self) -> usize {

@@ -64,8 +64,8 @@ impl Tile {
         }
     }
 
-    /// The kernel for `[K, N]` channels.
-    pub fn kernel(self, weight: DType, [k, n]: [usize; 2], transposed: bool, bias: bool) -> KernelSpec {
+    /// The kernel for `[K, N]` channels of a source, and weights, of these types.
+    pub fn kernel(self, source: DType, weight: DType, [k, n]: [usize; 2], transposed: bool, bias: bool) -> KernelSpec {
         let mut bindings = vec![Access::Read, Access::Read, Access::Write];
         if bias {
             bindings.push(Access::Read);
@@ -79,7 +79,8 @@ impl Tile {
             Self::Broadcast(tile) => {
                 let wide_weight =
                     if transposed { k.is_multiple_of(8) } else { n.is_multiple_of(8) && tile.has_pairs() };
-                tile.kernel(kernel("conv_cpu.wgsl", "broadcast"), k.is_multiple_of(8), weight, wide_weight)
+                let kernel = kernel("conv_cpu.wgsl", "broadcast");
+                tile.kernel(kernel, (source, k.is_multiple_of(8)), (weight, wide_weight))
             }
         };
         let bias = if bias { "shared/bias_f32.wgsl" } else { "shared/bias_none.wgsl" };

@@ -16,6 +16,7 @@ use super::{
     super::{
         bands::flat_workgroups,
         gemm::{Gemm, Layout, Operand, launch_gemm, weight_import},
+        quads::quad_import,
     },
     launch::{Band, Gather},
 };
@@ -29,11 +30,9 @@ const LEAST_CHANNELS: usize = 32;
 /// Fewer tiles do not pay for transforming the weights anew, or for reading them transformed.
 const LEAST_TILES: usize = 128;
 const LEAST_TILES_KEPT: usize = 64;
-/// With more tiles the weights' transform does not count.
-const MOST_TILES_KEPT: usize = 1023;
-/// Most pairs of channels whose filters are kept, 64 bytes for each: not those of SD v1.5's widest layers, which would
-/// take more memory than its whole U-Net in f16.
-const MOST_PAIRS_KEPT: usize = 1920 * 640;
+/// Most tiles times pairs of channels whose filters are kept, 64 bytes for each pair. With more tiles the transform counts
+/// for less; with more pairs, as in SD v1.5's widest layers, filters take more memory than its whole U-Net in f16.
+const MOST_PRODUCTS_KEPT: usize = LEAST_TILES_KEPT * 1920 * 640;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -70,8 +69,9 @@ impl<'a> Winograd<'a> {
 
     fn keeps_filters(&self, lowering: &Lowering<'_>) -> bool {
         let [k, n] = self.gather.channels();
-        (LEAST_TILES_KEPT..=MOST_TILES_KEPT).contains(&self.all_tiles())
-            && k * n <= MOST_PAIRS_KEPT
+        let tiles = self.all_tiles();
+        tiles >= LEAST_TILES_KEPT
+            && tiles * k * n <= MOST_PRODUCTS_KEPT
             && lowering.outlives_program(self.gather.weight)
     }
 
@@ -121,7 +121,8 @@ impl<'a> Winograd<'a> {
         let params = Params { count: (pairs / 4) as u32, ..bytemuck::Zeroable::zeroed() };
         let kernel = self.kernel("filter_taps", &[Read, Write], dtype, false);
         let cost = Cost { flops: 28 * pairs as u64, bytes: ((9 * dtype.bytes() + 4 * POSITIONS) * pairs) as u64 };
-        lowering.launch(kernel, vec![weight.into(), filters.into()], &params, flat_workgroups(pairs / 4), cost);
+        let args = vec![weight.into(), filters.into()];
+        lowering.launch(kernel.import(quad_import(DType::F32)), args, &params, flat_workgroups(pairs / 4), cost);
     }
 
     fn transform_sources(&self, lowering: &mut Lowering<'_>, band: &Band, sources: Value) {
@@ -130,7 +131,8 @@ impl<'a> Winograd<'a> {
         let (count, params) = self.params(band, source.channels, start);
         let kernel = self.kernel("source", &[Read, Write], DType::F32, false);
         let cost = Cost { flops: 128 * count as u64, bytes: 16 * (4 + POSITIONS) as u64 * count as u64 };
-        lowering.launch(kernel, vec![picture, sources.into()], &params, flat_workgroups(count), cost);
+        let args = vec![picture, sources.into()];
+        lowering.launch(self.on_pictures(lowering, kernel), args, &params, flat_workgroups(count), cost);
     }
 
     fn transform_products(&self, lowering: &mut Lowering<'_>, band: &Band, products: Value) {
@@ -142,7 +144,7 @@ impl<'a> Winograd<'a> {
         let bindings = &[Read, Write, Read][..args.len()];
         let kernel = self.kernel("result", bindings, DType::F32, self.gather.bias.is_some());
         let cost = Cost { flops: 96 * count as u64, bytes: 16 * (4 + POSITIONS) as u64 * count as u64 };
-        lowering.launch(kernel, args, &params, flat_workgroups(count), cost);
+        lowering.launch(self.on_pictures(lowering, kernel), args, &params, flat_workgroups(count), cost);
     }
 
     /// One product for each position of a tile.
@@ -170,6 +172,10 @@ impl<'a> Winograd<'a> {
         let [count32, quads, height, width, first_row] = sizes;
         let turned = u32::from(self.gather.transposed);
         (count, Params { count: count32, quads, height, width, first_row, start, turned })
+    }
+
+    fn on_pictures(&self, lowering: &Lowering<'_>, kernel: KernelSpec) -> KernelSpec {
+        kernel.import(quad_import(lowering.dtype(self.gather.source.value)))
     }
 
     fn kernel(&self, entry: &'static str, bindings: &[Access], weight: DType, bias: bool) -> KernelSpec {

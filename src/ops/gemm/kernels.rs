@@ -2,10 +2,16 @@
 
 use crate::{
     gpu::{Access, Cost, KernelSpec, Variant},
-    tape::{Arg, Lowering, Value},
+    tape::{Arg, DType, Lowering, Value},
 };
 
-use super::{super::broadcast::BroadcastTile, Gemm, Layout, Operand, weight_import};
+use super::{
+    super::{
+        broadcast::BroadcastTile,
+        quads::{quad_import, result_import},
+    },
+    Gemm, Layout, Operand, weight_import,
+};
 
 const READS_FOUR: [Access; 5] = [Access::Read, Access::Read, Access::Read, Access::Read, Access::Write];
 
@@ -109,7 +115,7 @@ pub(super) fn launch(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     };
     match lowering.caps().variant {
         Variant::Naive => {
-            let kernel = KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR).import(gemm.weight_import(lowering));
+            let kernel = gemm.imports(lowering, KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR));
             launch_multiply(lowering, gemm, kernel, [16, 64], Slices::whole(gemm.k));
         }
         Variant::Portable => launch_tiled(lowering, gemm),
@@ -126,8 +132,8 @@ fn launch_broadcast(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec
         Layout::TN => (gemm.m, gemm.n),
     };
     let wide_b = gemm.b.is_wide(b_row) && (gemm.layout == Layout::NT || tile.has_pairs());
-    let b_dtype = lowering.dtype(gemm.b.arg.value);
-    let kernel = tile.kernel(kernel, gemm.a.is_wide(a_row), b_dtype, wide_b);
+    let [a_dtype, b_dtype] = [&gemm.a, &gemm.b].map(|operand| lowering.dtype(operand.arg.value));
+    let kernel = tile.kernel(kernel, (a_dtype, gemm.a.is_wide(a_row)), (b_dtype, wide_b));
     launch_multiply(lowering, gemm, kernel, [tile.rows(), tile.columns()], Slices::whole(gemm.k));
 }
 
@@ -135,13 +141,13 @@ fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     let tile = Tile::choose(gemm.m, gemm.n, gemm.batch[0] * gemm.batch[1]);
     let slices = Slices::choose(gemm, tile);
     let kernel = KernelSpec::new("gemm_tiled.wgsl", "multiply", &READS_FOUR)
-        .import(gemm.weight_import(lowering))
         .constant("LANES_M", tile.lanes_m)
         .constant("LANES_N", tile.lanes_n)
         .constant("ROWS4", tile.rows4)
         .constant("COLUMNS4", tile.columns4)
         .constant("A_ALONG_K", (gemm.layout != Layout::TN).into())
         .constant("B_ALONG_K", (gemm.layout == Layout::NT).into());
+    let kernel = gemm.imports(lowering, kernel);
     let size = [tile.rows(), tile.columns()];
     if slices.count == 1 {
         return launch_multiply(lowering, gemm, kernel, size, slices);
@@ -162,13 +168,15 @@ fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec,
         gemm.m.div_ceil(tile[0]) as u32,
         (gemm.batch[0] * gemm.batch[1] * slices.count) as u32,
     ];
-    let cost = gemm.cost(lowering.dtype(gemm.b.arg.value).bytes());
-    lowering.launch(kernel, args, &gemm.params(slices), workgroups, cost);
+    let dtypes = [&gemm.a, &gemm.b, &gemm.c].map(|operand| lowering.dtype(operand.arg.value));
+    let cost = gemm.cost(dtypes.map(DType::bytes));
+    lowering.launch(kernel.import(result_import(dtypes[2])), args, &gemm.params(slices), workgroups, cost);
 }
 
 fn launch_reduce(lowering: &mut Lowering<'_>, gemm: &Gemm, partial: Value, slices: Slices) {
-    let kernel =
-        KernelSpec::new("gemm_reduce.wgsl", "reduce", &[Access::Read, Access::Read, Access::Read, Access::Write]);
+    let bindings = [Access::Read, Access::Read, Access::Read, Access::Write];
+    let import = result_import(lowering.dtype(gemm.c.arg.value));
+    let kernel = KernelSpec::new("gemm_reduce.wgsl", "reduce", &bindings).import(import);
     let or_partial = |value: Option<Value>| Arg::from(value.unwrap_or(partial));
     let args = vec![partial.into(), or_partial(gemm.bias), or_partial(gemm.scale), gemm.c.arg.clone()];
     let elements = (gemm.m * gemm.n) as u64;
@@ -184,8 +192,10 @@ impl Gemm {
         value.map_or_else(|| self.a.arg.clone(), Arg::from)
     }
 
-    fn weight_import(&self, lowering: &Lowering<'_>) -> &'static str {
-        weight_import(lowering.dtype(self.b.arg.value))
+    /// `kernel` with the types of A and B.
+    fn imports(&self, lowering: &Lowering<'_>, kernel: KernelSpec) -> KernelSpec {
+        let [a, b] = [&self.a, &self.b].map(|operand| lowering.dtype(operand.arg.value));
+        kernel.import(quad_import(a)).import(weight_import(b))
     }
 
     fn params(&self, slices: Slices) -> Params {
@@ -215,10 +225,12 @@ impl Gemm {
         }
     }
 
-    fn cost(&self, b_element_bytes: usize) -> Cost {
+    /// Given the bytes of an element of A, B and C.
+    fn cost(&self, element_bytes: [usize; 3]) -> Cost {
         let batches = (self.batch[0] * self.batch[1]) as u64;
-        let [m, n, k, b] = [self.m, self.n, self.k, b_element_bytes].map(|size| size as u64);
-        let c = if self.accumulate { 8 } else { 4 };
-        Cost { flops: 2 * m * n * k * batches, bytes: (4 * m * k + b * n * k + c * m * n) * batches }
+        let [m, n, k] = [self.m, self.n, self.k].map(|size| size as u64);
+        let [a, b, c] = element_bytes.map(|bytes| bytes as u64);
+        let c = if self.accumulate { 2 * c } else { c };
+        Cost { flops: 2 * m * n * k * batches, bytes: (a * m * k + b * n * k + c * m * n) * batches }
     }
 }

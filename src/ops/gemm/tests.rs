@@ -175,7 +175,7 @@ impl Op for Case {
             accumulate: self.epilogue == Epilogue::Accumulate,
         };
         let Some(limit) = self.limit else { return launch_gemm(lowering, &gemm) };
-        let bands = gemm.banded(limit, 4);
+        let bands = gemm.banded(limit);
         assert!(bands.len() > 1, "{self:?} is not cut");
         for band in bands {
             kernels::launch(lowering, &band);

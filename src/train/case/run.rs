@@ -11,7 +11,7 @@ use crate::{
         encode::{LatentDecoder, LatentEncoder, TextEncoder},
     },
     nn::{Builder, nhwc_to_nchw},
-    tape::Checkpointing,
+    tape::{Checkpointing, DType},
     train::{
         lora::{Lora, is_target},
         step::{Batch, StepOptions, StepPlans, StepPrograms, StepShape, UpdateSettings},
@@ -139,7 +139,13 @@ impl Trained {
         let mut observed = observed_modules();
         observed.extend(["unet_out", "noisy"].map(str::to_owned));
         let checkpointing = options.checkpointing;
-        let step_options = StepOptions { prediction: case.prediction, checkpointing, accumulate: false, observed };
+        let step_options = StepOptions {
+            prediction: case.prediction,
+            checkpointing,
+            activations: DType::F32,
+            accumulate: false,
+            observed,
+        };
         let plans = StepPlans::new(gpu, &unet, &lora, shape, step_options)?;
         let observed = plans.kept_shapes();
         built.upload(gpu, |_| {})?;

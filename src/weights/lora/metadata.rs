@@ -67,6 +67,8 @@ pub struct LoraMetadata {
     pub gradient_accumulation_steps: usize,
     /// `no`, `fp16` or `bf16`.
     pub mixed_precision: String,
+    /// 0: none.
+    pub noise_offset: f64,
     /// Whether the model predicts velocity instead of noise.
     pub v_prediction: bool,
     pub clip_skip: usize,
@@ -118,6 +120,10 @@ impl LoraMetadata {
             ("ss_max_train_steps", self.max_train_steps.to_string()),
             ("ss_seed", self.seed.to_string()),
             ("ss_mixed_precision", self.mixed_precision.clone()),
+            (
+                "ss_noise_offset",
+                if self.noise_offset > 0.0 { python_float(self.noise_offset) } else { "None".to_owned() },
+            ),
             ("ss_clip_skip", self.clip_skip.to_string()),
         ]
     }
