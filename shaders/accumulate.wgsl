@@ -10,8 +10,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> into: array<vec4<f32>>; // (count)
-@group(0) @binding(2) var<storage, read> gradients: array<vec4<f32>>; // (count)
+@group(0) @binding(1) var<storage, read_write> into: array<Quad>; // (count)
+@group(0) @binding(2) var<storage, read> gradients: array<Quad>; // (count)
 
 @compute @workgroup_size(256)
 fn forward(
@@ -21,6 +21,6 @@ fn forward(
 ) {
     let i = flat_index(workgroup, workgroups, local);
     if i < params.count {
-        into[i] += gradients[i];
+        into[i] = pack4(unpack4(into[i]) + unpack4(gradients[i]));
     }
 }

@@ -77,10 +77,11 @@ impl Op for LoraLinear {
         let mut inputs = vec![backward.d_output(0)];
         inputs.extend([X, WEIGHT, DOWN, UP, SCALE].map(|index| backward.input(index)));
         inputs.push(backward.output(1));
-        let like =
-            |index: usize| (backward.tape.shape(backward.input(index)), backward.tape.dtype(backward.input(index)));
-        let kinds: Vec<(Vec<usize>, DType)> =
-            wanted.iter().map(|&index| like(index)).map(|(shape, dtype)| (shape.to_vec(), dtype)).collect();
+        let kind = |&index: &usize| {
+            let input = backward.input(index);
+            (backward.tape.shape(input).to_vec(), backward.tape.dtype(input))
+        };
+        let kinds: Vec<(Vec<usize>, DType)> = wanted.iter().map(kind).collect();
         let outputs: Vec<_> = kinds.iter().map(|(shape, dtype)| ("gradient", &shape[..], *dtype)).collect();
         let op = LoraLinearBackward { wanted: wanted.clone() };
         let gradients = backward.tape.push(op, &inputs, &outputs);

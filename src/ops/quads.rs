@@ -12,11 +12,7 @@ use crate::{
 /// # Panics
 /// Where activations are never of this type.
 pub fn quad_import(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "shared/quad_f32.wgsl",
-        DType::F16 => "shared/quad_f16.wgsl",
-        DType::BF16 | DType::U32 => panic!("activations are f32 or f16, not {dtype:?}"),
-    }
+    of_type(dtype, ["shared/quad_f32.wgsl", "shared/quad_f16.wgsl"])
 }
 
 /// The shared shader file that defines `Octet`, eight values at a time, for a type.
@@ -24,11 +20,7 @@ pub fn quad_import(dtype: DType) -> &'static str {
 /// # Panics
 /// As [`quad_import`].
 pub fn octet_import(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "shared/octet_f32.wgsl",
-        DType::F16 => "shared/octet_f16.wgsl",
-        DType::BF16 | DType::U32 => panic!("activations are f32 or f16, not {dtype:?}"),
-    }
+    of_type(dtype, ["shared/octet_f32.wgsl", "shared/octet_f16.wgsl"])
 }
 
 /// The shared shader file that defines `ResultQuad` for a type.
@@ -36,10 +28,14 @@ pub fn octet_import(dtype: DType) -> &'static str {
 /// # Panics
 /// As [`quad_import`].
 pub fn result_import(dtype: DType) -> &'static str {
+    of_type(dtype, ["shared/result_f32.wgsl", "shared/result_f16.wgsl"])
+}
+
+fn of_type(dtype: DType, [f32, f16]: [&'static str; 2]) -> &'static str {
     match dtype {
-        DType::F32 => "shared/result_f32.wgsl",
-        DType::F16 => "shared/result_f16.wgsl",
-        DType::BF16 | DType::U32 => panic!("results are f32 or f16, not {dtype:?}"),
+        DType::F32 => f32,
+        DType::F16 => f16,
+        DType::BF16 | DType::U32 => panic!("activations are f32 or f16, not {dtype:?}"),
     }
 }
 
