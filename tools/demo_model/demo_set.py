@@ -167,7 +167,7 @@ def main():
             phrase = compose(motifs, stamp, index // len(COMPOSITIONS))
             name = f"{index + 1:02d}-{compose.__name__.replace('_', '-')}.png"
             save(dyed(stamp.coverage(), random), options.out / name)
-            rows.writerow([name, f"indigo cloth, {phrase}, white on indigo"])
+            rows.writerow([name, f"lanyinhua, {phrase}"])
 
 
 if __name__ == "__main__":
