@@ -53,8 +53,9 @@ pub fn aligned_rows(bytes_per_row: u64, alignment: u64) -> usize {
     (alignment / shared) as usize
 }
 
-/// Launches an element-by-element kernel over values of one size and type, one invocation per four elements, in as many bands as
-/// the device's limit asks for. `per_element` is the cost of one element; `params` gets a band's size in vectors of four.
+/// Launches an element-by-element kernel over values of one size, one invocation per four elements, in as many bands as
+/// the device's limit asks for. Quads are of the first value's type. `per_element` is the cost of one element in f32;
+/// `params` gets a band's size in vectors of four.
 ///
 /// # Panics
 /// Where the size is no multiple of four.

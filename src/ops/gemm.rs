@@ -85,8 +85,8 @@ impl Gemm {
         Self { layout, m, n, k, a, b, c, batch, alpha: 1.0, scale: None, bias: None, accumulate: false }
     }
 
-    /// Products that bind at most `limit` bytes of each operand, were it f32: bands of rows of A and C, or of k where A and B have
-    /// a row for each k; those add up.
+    /// Products that bind at most `limit` bytes of each operand, were it f32: bands of rows of A and C, or of k where A
+    /// and B have a row for each k; those add up.
     fn banded(&self, limit: u64) -> Vec<Self> {
         let (rows, stride) = match self.layout {
             Layout::NT | Layout::NN => (self.m, self.a.row_stride.max(self.c.row_stride)),

@@ -41,8 +41,8 @@ struct AttentionGradient {
 /// softmax(q·kᵀ / √(C / heads))·v: q `(B, N, C)`, k and v `(B, M, C)` to `(B, N, C)`.
 ///
 /// # Panics
-/// On shapes or element types that do not fit together, a C that is no multiple of 4 · heads, heads of more than 512 channels, and a
-/// causal mask where N ≠ M. Heads of more than 256 channels have no gradient.
+/// On shapes or element types that do not fit together, a C that is no multiple of 4 · heads, heads of more than 512
+/// channels, and a causal mask where N ≠ M. Heads of more than 256 channels have no gradient.
 pub fn attention(tape: &mut Tape, q: Value, k: Value, v: Value, heads: usize, mask: Mask) -> Value {
     let geometry = Geometry::new(tape.shape(q), tape.shape(k), tape.shape(v), heads, mask);
     assert!([k, v].iter().all(|&value| tape.dtype(value) == tape.dtype(q)), "attention: element types differ");
