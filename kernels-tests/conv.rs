@@ -23,7 +23,7 @@ const fn case(x: [usize; 4], c_out: usize, geometry: ConvGeometry, dtype: DType)
 
 /// Single pixels, primes, one more and one less than a tile's pixels and channels, several images, and pictures large
 /// enough for the larger tiles and for Winograd's tiles, of odd sides too.
-const CASES: [Case; 21] = [
+const CASES: [Case; 24] = [
     case([1, 1, 1, 4], 4, ConvGeometry::Same, DType::F32),
     case([1, 1, 17, 8], 36, ConvGeometry::Same, DType::F16),
     case([2, 5, 7, 12], 20, ConvGeometry::Same, DType::BF16),
@@ -38,6 +38,10 @@ const CASES: [Case; 21] = [
     case([2, 17, 19, 64], 100, ConvGeometry::Same, DType::F16),
     case([1, 1, 519, 36], 32, ConvGeometry::Same, DType::BF16),
     case([3, 172, 1, 40], 44, ConvGeometry::Same, DType::F32),
+    // Weights in panels, for direct kernels and Winograd's.
+    case([2, 9, 7, 12], 128, ConvGeometry::Same, DType::F16),
+    case([1, 24, 23, 64], 192, ConvGeometry::Same, DType::F32),
+    case([1, 9, 8, 24], 128, ConvGeometry::Down, DType::BF16),
     // More than a band of the transformed sources.
     case([1, 260, 255, 32], 32, ConvGeometry::Same, DType::F32),
     case([1, 1, 1, 4], 8, ConvGeometry::Down, DType::F32),
@@ -130,8 +134,10 @@ fn agrees_with_plain_loops() {
     for case in &CASES {
         let inputs = case.inputs();
         let expected = case.forward(&inputs);
+        let [x, weight, bias] = inputs;
+        let laid_out = [x, weight.in_panels(), bias];
         for device in devices() {
-            let outputs = evaluate(&device.gpu, &inputs, convolve(case.geometry));
+            let outputs = evaluate(&device.gpu, &laid_out, convolve(case.geometry));
             assert_close(&case.name(device.name), &outputs[0], &expected, TOLERANCE);
         }
     }
@@ -149,7 +155,7 @@ fn the_gradient_agrees_with_plain_loops_in_the_middle_of_a_graph() {
                 let doubled = ops::add(tape, values[0], values[0]);
                 vec![ops::conv3x3(tape, doubled, values[1], None, case.geometry)]
             };
-            let inputs = [x.clone(), weight.clone()];
+            let inputs = [x.clone(), weight.clone().in_panels()];
             let result = evaluate_with_gradients(&device.gpu, &inputs, record, &upstream, &[0]);
             assert_close(&case.name(device.name), result.gradients[0].as_ref().unwrap(), &expected, TOLERANCE);
         }

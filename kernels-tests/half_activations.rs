@@ -1,7 +1,7 @@
 //! Every op over activations in f16, in each kernel variant, against the naive kernels in f32 on the same rounded inputs.
 
 use lora_wgpu::{
-    ops::{self, ConvGeometry, Mask},
+    ops::{self, ConvGeometry, Mask, Panels},
     tape::{DType, Tape, Value},
 };
 
@@ -130,7 +130,7 @@ fn linears() {
     // Rows of fours and of eights, long sums that are cut into slices, the large tile.
     for [rows, k, n] in [[65, 36, 44], [130, 72, 40], [7, 1280, 64], [300, 320, 320]] {
         let case = Case::new("linear", &[&[rows, k]], &[rows, n], linear);
-        case.weights(&[&[n, k], &[n]]).check();
+        case.weights(&[&Panels::of(n, k).shape(), &[n]]).check();
     }
     let lora = |tape: &mut Tape, values: &[Value]| {
         let &[x, weight, down, up, scale, bias] = values else { panic!("six values") };

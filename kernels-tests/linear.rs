@@ -24,7 +24,9 @@ fn plain(x: &Tensor, weight: &Tensor, bias: &Tensor, upstream: &Tensor) -> (Vec<
 
 #[test]
 fn every_storage_type_matches_plain_loops() {
-    let shapes = [(vec![1, 4], 4), (vec![2, 17, 36], 60), (vec![77, 64], 68), (vec![3, 43, 132], 128)];
+    // The last two lie in panels.
+    let shapes =
+        [(vec![1, 4], 4), (vec![2, 17, 36], 60), (vec![3, 43, 132], 128), (vec![77, 128], 68), (vec![70, 320], 60)];
     for device in devices() {
         for (x_shape, n) in &shapes {
             for dtype in [DType::F32, DType::F16, DType::BF16] {
@@ -34,7 +36,7 @@ fn every_storage_type_matches_plain_loops() {
                 let (out, d_x) = plain(&x, &weight, &bias, &upstream);
                 let result = evaluate_with_gradients(
                     &device.gpu,
-                    &[x, weight, bias],
+                    &[x, weight.in_panels(), bias],
                     |tape, v| vec![ops::linear(tape, v[0], v[1], Some(v[2]))],
                     &upstream,
                     &[0],

@@ -34,12 +34,13 @@ fn nt(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) l
 #end
     for (var k = 0u; k < vectors(params.k); k += 2u) {
         let next = k + 1u < vectors(params.k);
+        let along = in_panels(k, params.panel_stride);
 #for g in 0..ROWS/8
         let own$g = source8(a$g + k, next);
 #end
         let blocks = blocks_along_k(array<Eight, 4 * QUADS>(
 #for j in 0..4*QUADS
-            weight8(b$j + k, next),
+            weight8(b$j + along, next),
 #end
         ));
 #include shared/broadcast_rows.wgsl
@@ -53,7 +54,7 @@ fn nn(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_index) l
     let start = batch_start(tile.z);
     let row = ROWS * tile.y;
     let column = QUADS * (8u * tile.x + lane);
-    let b = start.y + min(column, vectors(params.n) - QUADS);
+    let b = start.y + in_panels(min(column, vectors(params.n) - QUADS), params.panel_stride);
 #for g in 0..ROWS/8
     let a$g = start.x + min(row + lane + $(8*g)u, params.m - 1u) * params.rows.x;
 #end

@@ -21,8 +21,9 @@ fn nt(@builtin(global_invocation_id) id: vec3<u32>) {
     var sum = vec4<f32>();
     for (var k = 0u; k < vectors(params.k); k++) {
         let left = unpack4(a[start.x + min(id.y, params.m - 1u) * params.rows.x + k]);
+        let along = in_panels(k, params.panel_stride);
 #for j in 0..4
-        sum[$j] += dot(left, weight4(start.y + min(4u * id.x + $(j)u, params.n - 1u) * params.rows.y + k));
+        sum[$j] += dot(left, weight4(start.y + min(4u * id.x + $(j)u, params.n - 1u) * params.rows.y + along));
 #end
     }
     store(id.y, id.x, start.z, sum);
@@ -32,7 +33,7 @@ fn nt(@builtin(global_invocation_id) id: vec3<u32>) {
 @compute @workgroup_size(16, 16)
 fn nn(@builtin(global_invocation_id) id: vec3<u32>) {
     let start = batch_start(id.z);
-    let column = start.y + min(id.x, vectors(params.n) - 1u);
+    let column = start.y + in_panels(min(id.x, vectors(params.n) - 1u), params.panel_stride);
     var sum = vec4<f32>();
     for (var k = 0u; k < vectors(params.k); k++) {
         let left = unpack4(a[start.x + min(id.y, params.m - 1u) * params.rows.x + k]);

@@ -61,7 +61,7 @@ fn load_b(start: u32, n4: u32, k4: u32, k_end: u32) -> mat4x4<f32> {
 #for i in 0..4
     let at$i = line(along_k, n4, k4, $(i)u);
     if inside(along_k, at$i, params.n, k_end) {
-        block[$i] = weight4(start + at$i.x * params.rows.y + at$i.y);
+        block[$i] = weight4(start + at$i.x * params.rows.y + in_panels(at$i.y, params.panel_stride));
     }
 #end
     if along_k {

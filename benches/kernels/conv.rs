@@ -1,7 +1,7 @@
 //! `conv3x3` at the shapes of the U-Net and the VAE.
 
 use lora_wgpu::{
-    ops::{self, ConvGeometry},
+    ops::{self, ConvGeometry, Panels},
     tape::{Checkpointing, DType},
 };
 
@@ -45,12 +45,17 @@ fn forward(images: usize, side: usize, c_in: usize, c_out: usize, geometry: Conv
         name: format!("conv3x3 {images}×{side}² {c_in}→{c_out} {geometry:?} {dtype:?}"),
         operands: vec![
             (vec![images, side, side, c_in], DType::F32),
-            (vec![9, c_in, c_out], dtype),
+            (weight_shape(c_in, c_out), dtype),
             (vec![c_out], DType::F32),
         ],
         record: Box::new(move |tape, values| ops::conv3x3(tape, values[0], values[1], Some(values[2]), geometry)),
         tolerance: TOLERANCE,
     }
+}
+
+/// As models keep it on the device.
+fn weight_shape(c_in: usize, c_out: usize) -> Vec<usize> {
+    [&[9], &Panels::of(c_in, c_out).shape()[..]].concat()
 }
 
 fn backward(images: usize, side: usize, c_in: usize, c_out: usize, geometry: ConvGeometry, dtype: DType) -> Row {
@@ -59,7 +64,7 @@ fn backward(images: usize, side: usize, c_in: usize, c_out: usize, geometry: Con
         name: format!("conv3x3 d_x {images}×{side}² {c_in}→{c_out} {geometry:?} {dtype:?}"),
         operands: vec![
             (vec![images, side, side, c_in], DType::F32),
-            (vec![9, c_in, c_out], dtype),
+            (weight_shape(c_in, c_out), dtype),
             (vec![images, out, out, c_out], DType::F32),
         ],
         record: Box::new(move |tape, values| {

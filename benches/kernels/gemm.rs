@@ -1,7 +1,7 @@
 //! Linears and LoRA linears at the shapes of SD v1.5's U-Net, 512×512.
 
 use lora_wgpu::{
-    ops,
+    ops::{self, Panels},
     tape::{Checkpointing, DType},
 };
 
@@ -38,7 +38,7 @@ pub fn rows() -> Vec<Row> {
 fn linear([m, k, n]: [usize; 3], dtype: DType) -> Row {
     Row {
         name: format!("linear nt {m}x{k} to {n} {dtype:?}"),
-        operands: vec![(vec![m, k], DType::F32), (vec![n, k], dtype), (vec![n], DType::F32)],
+        operands: vec![(vec![m, k], DType::F32), (Panels::of(n, k).shape(), dtype), (vec![n], DType::F32)],
         record: Box::new(|tape, values| ops::linear(tape, values[0], values[1], Some(values[2]))),
         tolerance: TOLERANCE,
     }
@@ -47,7 +47,7 @@ fn linear([m, k, n]: [usize; 3], dtype: DType) -> Row {
 fn linear_input_gradient([m, k, n]: [usize; 3]) -> Row {
     Row {
         name: format!("linear nn d_x {m}x{n} to {k} F16"),
-        operands: vec![(vec![m, k], DType::F32), (vec![n, k], DType::F16), (vec![m, n], DType::F32)],
+        operands: vec![(vec![m, k], DType::F32), (Panels::of(n, k).shape(), DType::F16), (vec![m, n], DType::F32)],
         record: Box::new(|tape, values| {
             let out = ops::linear(tape, values[0], values[1], None);
             let seed = [(out, values[2])];
@@ -60,7 +60,7 @@ fn linear_input_gradient([m, k, n]: [usize; 3]) -> Row {
 
 /// x, weight, down, up, scale and d_y of a LoRA linear.
 fn lora_operands([m, k, n]: [usize; 3], rank: usize) -> Vec<(Vec<usize>, DType)> {
-    let shapes = [vec![m, k], vec![n, k], vec![rank, k], vec![n, rank], vec![1], vec![m, n]];
+    let shapes = [vec![m, k], Panels::of(n, k).shape(), vec![rank, k], vec![n, rank], vec![1], vec![m, n]];
     let mut operands: Vec<_> = shapes.into_iter().map(|shape| (shape, DType::F32)).collect();
     operands[1].1 = DType::F16;
     operands

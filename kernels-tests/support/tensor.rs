@@ -1,7 +1,7 @@
 //! Host tensors and reproducible random values.
 
 use half::{bf16, f16};
-use lora_wgpu::tape::DType;
+use lora_wgpu::{ops::Panels, tape::DType};
 
 /// A host tensor: f32 values, and the type it is stored in on the device.
 #[derive(Clone, Debug)]
@@ -42,6 +42,21 @@ impl Tensor {
             };
         }
         self
+    }
+
+    /// A tensor of matrices, its last two dimensions, laid out as frozen weights of models are.
+    #[must_use]
+    pub fn in_panels(self) -> Self {
+        let [outer @ .., rows, columns] = &self.shape[..] else { panic!("no matrix") };
+        let (rows, columns) = (*rows, *columns);
+        let panels = Panels::of(rows, columns);
+        let mut data = self.data.clone();
+        for (matrix, stored) in data.chunks_exact_mut(rows * columns).zip(self.data.chunks_exact(rows * columns)) {
+            for (at, value) in stored.iter().enumerate() {
+                matrix[panels.index(at / columns, at % columns)] = *value;
+            }
+        }
+        Self { shape: [outer, &panels.shape()].concat(), data, dtype: self.dtype }
     }
 
     /// Bytes as the device stores them; a `U32` tensor holds whole numbers.

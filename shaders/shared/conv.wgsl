@@ -6,7 +6,10 @@
 // tap is tried in vain.
 //
 // source: (B, rows.source, columns.source, K), result: (B, rows.result, columns.result, N),
-// weight: (9, K, N), or where TRANSPOSED (9, N, K). All are read four channels at a time.
+// weight: (9, K, N), or where TRANSPOSED (9, N, K), the rows of each tap perhaps in panels. All are read four channels at a
+// time.
+
+#import shared/panels.wgsl
 
 struct Axis {
     grid: u32,
@@ -31,6 +34,8 @@ struct Params {
     result_quads: u32, // N / 4
     source_start: u32, // quads of the source that lie before its binding
     result_start: u32,
+    weight_row_stride: u32, // quads from one row of weights to the next
+    weight_panel_stride: u32, // and from one panel to the next
 }
 
 // What a grid pixel needs to know.
@@ -77,10 +82,10 @@ fn weight_tap(row: u32, column: u32) -> u32 {
 // Index of row i of the 4×4 block of weights between source quad k and result quad n: four results of source channel
 // 4·k + i, or where TRANSPOSED four sources of result channel 4·n + i.
 fn weight_row(tap: u32, k: u32, n: u32, i: u32) -> u32 {
-    if TRANSPOSED == 1u {
-        return (tap * 4u * params.result_quads + 4u * n + i) * params.source_quads + k;
-    }
-    return (tap * 4u * params.source_quads + 4u * k + i) * params.result_quads + n;
+    let row = 4u * select(k, n, TRANSPOSED == 1u) + i;
+    let quad = select(n, k, TRANSPOSED == 1u);
+    let tap_start = tap * 4u * params.source_quads * params.result_quads;
+    return tap_start + row * params.weight_row_stride + in_panels(quad, params.weight_panel_stride);
 }
 
 // The block so that block · source is the result.

@@ -1,6 +1,9 @@
 // What the GEMM kernels share: C = scale · op(A) · op(B) + bias (+ C), for each of a two-level batch.
 //
-// Strides and offsets count vectors of four elements along the contiguous dimension.
+// Strides and offsets count vectors of four elements along the contiguous dimension. In A·Bᵀ and A·B the rows of B may
+// lie in panels.
+
+#import shared/panels.wgsl
 
 struct Params {
     m: u32,
@@ -20,6 +23,8 @@ struct Params {
     slices: u32,
     slice_k: u32,
     slice_stride: u32,
+    // How far panels of B lie apart.
+    panel_stride: u32,
 }
 
 // Where A, B and C of this batch start.

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::{
     gpu::Gpu,
+    ops::Panels,
     tape::DType,
     weights::{
         PartTensors, StorageType, Tensor,
@@ -131,7 +132,7 @@ impl<'a> Builder<'a> {
     /// A matrix `(out_features, in_features)` in the checkpoint's own precision; 1×1 convolutions count as matrices.
     pub fn matrix(&self, name: &str, in_features: usize, out_features: usize) -> Weight {
         let conv_shape = [out_features, in_features, 1, 1];
-        let shape = [padded(out_features), padded(in_features)];
+        let shape = matrix_shape(out_features, in_features);
         self.take(name, &[&conv_shape[..2], &conv_shape], &shape, Layout::Matrix { out_features, in_features })
     }
 
@@ -139,15 +140,15 @@ impl<'a> Builder<'a> {
     /// that multiplies its patches.
     pub fn patch_matrix(&self, name: &str, in_channels: usize, size: usize, out_channels: usize) -> Weight {
         let in_features = in_channels * size * size;
-        let shape = [padded(out_channels), padded(in_features)];
+        let shape = matrix_shape(out_channels, in_features);
         let layout = Layout::Matrix { out_features: out_channels, in_features };
         self.take(name, &[&[out_channels, in_channels, size, size]], &shape, layout)
     }
 
-    /// A 3×3 convolution's weight as `(9, in_channels, out_channels)` in the checkpoint's own precision.
+    /// A 3×3 convolution's weight as nine matrices `(in_channels, out_channels)` in the checkpoint's own precision.
     pub fn conv3x3(&self, name: &str, in_channels: usize, out_channels: usize) -> Weight {
         let stored = [out_channels, in_channels, 3, 3];
-        let shape = [9, padded(in_channels), padded(out_channels)];
+        let shape = [&[9], &matrix_shape(in_channels, out_channels)[..]].concat();
         self.take(name, &[&stored], &shape, Layout::Conv3x3 { out_channels, in_channels })
     }
 
@@ -231,6 +232,11 @@ impl<'a> Builder<'a> {
         self.state.borrow_mut().uploads.push(Upload { tensor, layout, weight: weight.clone() });
         weight
     }
+}
+
+/// The device's shape of a matrix.
+fn matrix_shape(rows: usize, columns: usize) -> Vec<usize> {
+    Panels::of(padded(rows), padded(columns)).shape()
 }
 
 fn storage(tensor: &Tensor<'_>) -> Option<DType> {

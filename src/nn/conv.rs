@@ -11,7 +11,7 @@ use super::{Builder, Weight};
 #[derive(Clone, Debug)]
 pub struct Conv3x3 {
     path: String,
-    weight: Weight, // (9, in, out)
+    weight: Weight, // nine (in, out), perhaps in panels
     bias: Weight,   // (out)
     geometry: ConvGeometry,
 }

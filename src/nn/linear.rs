@@ -11,7 +11,7 @@ use super::{Adapters, Builder, Weight};
 #[derive(Clone, Debug)]
 pub struct Linear {
     path: String,
-    weight: Weight,       // (out, in)
+    weight: Weight,       // (out, in), perhaps in panels
     bias: Option<Weight>, // (out)
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     gpu::Gpu,
+    ops::{PANEL, Panels},
     tape::DType,
     weights::{PartTensors, Tensor, first_non_finite},
 };
@@ -13,9 +14,9 @@ use super::{Weight, padded};
 /// How a stored tensor becomes a device weight. Padded rows, columns and channels are zero.
 #[derive(Clone, Copy, Debug)]
 pub enum Layout {
-    /// `(out, in)` as stored.
+    /// `(out, in)`, in [`Panels`] where they fit.
     Matrix { out_features: usize, in_features: usize },
-    /// `(out, in, 3, 3)` to `(9, in, out)`.
+    /// `(out, in, 3, 3)` to nine `(in, out)`, each in [`Panels`] where they fit.
     Conv3x3 { out_channels: usize, in_channels: usize },
     /// `(count)`, converted to f32.
     Vector,
@@ -48,7 +49,7 @@ pub(super) fn upload(
         }
         match upload.layout {
             Layout::Vector => gpu.upload(&upload.weight.slice, &padded_vector(upload)?),
-            Layout::Matrix { out_features, in_features } if whole(upload, out_features * in_features) => {
+            Layout::Matrix { out_features, in_features } if upload.weight.shape == [out_features, in_features] => {
                 gpu.upload(&upload.weight.slice, upload.tensor.bytes);
             }
             _ => gpu.upload(&upload.weight.slice, &rearranged(upload)),
@@ -63,11 +64,6 @@ pub(super) fn upload(
     part.release_pages();
     gpu.flush_uploads();
     Ok(gpu.check()?)
-}
-
-/// Whether no padding is needed.
-fn whole(upload: &Upload<'_>, elements: usize) -> bool {
-    elements == upload.weight.shape.iter().product::<usize>()
 }
 
 fn padded_vector(upload: &Upload<'_>) -> Result<Vec<u8>> {
@@ -90,10 +86,7 @@ fn rearrange<const BYTES: usize>(upload: &Upload<'_>) -> Vec<u8> {
     match upload.layout {
         Layout::Vector => device[..stored.len()].copy_from_slice(stored),
         Layout::Matrix { out_features, in_features } => {
-            let width = padded(in_features);
-            for row in 0..out_features {
-                device[row * width..][..in_features].copy_from_slice(&stored[row * in_features..][..in_features]);
-            }
+            matrix_to_panels(stored, &mut device, out_features, in_features);
         }
         Layout::Conv3x3 { out_channels, in_channels } => {
             conv_to_taps(stored, &mut device, out_channels, in_channels);
@@ -102,17 +95,27 @@ fn rearrange<const BYTES: usize>(upload: &Upload<'_>) -> Vec<u8> {
     device.into_flattened()
 }
 
-/// `(out, in, 9)` to `(9, in, out)`, in square blocks so that both sides stay in the cache.
+/// `(out, in)` to the device's layout.
+fn matrix_to_panels<T: Copy>(stored: &[T], device: &mut [T], out_features: usize, in_features: usize) {
+    let panels = Panels::of(padded(out_features), padded(in_features));
+    for (out, row) in stored.chunks_exact(in_features).enumerate() {
+        for (panel, part) in row.chunks(PANEL).enumerate() {
+            device[panels.index(out, panel * PANEL)..][..part.len()].copy_from_slice(part);
+        }
+    }
+}
+
+/// `(out, in, 9)` to nine `(in, out)` in the device's layout, in square blocks so that both sides stay in the cache.
 fn conv_to_taps<T: Copy>(stored: &[T], device: &mut [T], out_channels: usize, in_channels: usize) {
     const BLOCK: usize = 16;
-    let (inner, outer) = (padded(in_channels), padded(out_channels));
+    let panels = Panels::of(padded(in_channels), padded(out_channels));
     for out_start in (0..out_channels).step_by(BLOCK) {
         let outs = out_start..out_channels.min(out_start + BLOCK);
         for input in 0..in_channels {
             for tap in 0..9 {
-                let row = &mut device[(tap * inner + input) * outer..][..outer];
+                let row = &mut device[tap * panels.rows * panels.columns + panels.index(input, out_start)..];
                 for out in outs.clone() {
-                    row[out] = stored[(out * in_channels + input) * 9 + tap];
+                    row[out - out_start] = stored[(out * in_channels + input) * 9 + tap];
                 }
             }
         }
@@ -134,5 +137,26 @@ mod tests {
             assert_eq!(device[(tap * 4 + input) * 8 + out], expected);
         }
         assert_eq!(device[3 * 8], u32::MAX, "padding is left alone");
+    }
+
+    #[test]
+    fn wide_matrices_and_convolutions_are_stored_in_panels() {
+        let (outs, ins) = (3, 128);
+        let stored: Vec<u32> = (0..(outs * ins) as u32).collect();
+        let mut device = vec![u32::MAX; 4 * ins];
+        matrix_to_panels(&stored, &mut device, outs, ins);
+        for (out, input) in [(0, 0), (2, 63), (1, 64), (2, 127)] {
+            assert_eq!(device[(input / 64 * 4 + out) * 64 + input % 64], (out * ins + input) as u32);
+        }
+        assert_eq!(device[3 * 64], u32::MAX, "padding is left alone");
+
+        let (out_channels, in_channels) = (128, 3);
+        let stored: Vec<u32> = (0..(out_channels * in_channels * 9) as u32).collect();
+        let mut device = vec![u32::MAX; 9 * 4 * out_channels];
+        conv_to_taps(&stored, &mut device, out_channels, in_channels);
+        for (out, input, tap) in [(0, 0, 0), (63, 2, 8), (64, 1, 5), (127, 0, 3)] {
+            let expected = ((out * in_channels + input) * 9 + tap) as u32;
+            assert_eq!(device[((tap * 2 + out / 64) * 4 + input) * 64 + out % 64], expected);
+        }
     }
 }

@@ -7,6 +7,7 @@ mod winograd;
 
 use crate::tape::{Backward, DType, Lowering, Op, Tape, Value};
 
+use super::panels::Panels;
 use launch::{Gather, Picture};
 use phase::Axis;
 
@@ -55,8 +56,9 @@ struct Conv3x3Backward {
 
 /// `out[b, y, x, o] = bias[o] + Σ x[b, y·s + ky − p, x·s + kx − p, c] · weight[3·ky + kx, c, o]`.
 ///
-/// Shapes: x `(B, H, W, c_in)`, weight `(9, c_in, c_out)` stored as F32, F16 or BF16, bias `(c_out)`; the result is
-/// `(B, Ho, Wo, c_out)` with `Ho` and `Wo` by [`ConvGeometry::output_length`]. Channel counts are multiples of four.
+/// Shapes: x `(B, H, W, c_in)`, weight `(9, c_in, c_out)`, or the same with each tap in [`Panels`], stored as F32, F16 or
+/// BF16, bias `(c_out)`; the result is `(B, Ho, Wo, c_out)` with `Ho` and `Wo` by [`ConvGeometry::output_length`]. Channel
+/// counts are multiples of four.
 /// The gradient flows to `x` alone: weight and bias are frozen.
 ///
 /// # Panics
@@ -65,7 +67,10 @@ pub fn conv3x3(tape: &mut Tape, x: Value, weight: Value, bias: Option<Value>, ge
     let (x_shape, weight_shape) = (tape.shape(x), tape.shape(weight));
     let mismatch = || format!("conv3x3: x {x_shape:?}, weight {weight_shape:?}, {geometry:?}");
     let &[images, height, width, c_in] = x_shape else { panic!("{}", mismatch()) };
-    let &[9, weight_in, c_out] = weight_shape else { panic!("{}", mismatch()) };
+    let &[9, ref tap @ ..] = weight_shape else { panic!("{}", mismatch()) };
+    let Some(Panels { rows: weight_in, columns: c_out, .. }) = Panels::described_by(tap) else {
+        panic!("{}", mismatch())
+    };
     assert!(weight_in == c_in && c_in % 4 == 0 && c_out % 4 == 0, "{}", mismatch());
     if let Some(bias) = bias {
         assert_eq!(tape.shape(bias), [c_out], "conv3x3: bias for weight {weight_shape:?}");

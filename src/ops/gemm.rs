@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use crate::tape::{Arg, DType, Lowering, Value};
 
-use super::bands::{BAND_ALIGNMENT, bands};
+use super::{
+    bands::{BAND_ALIGNMENT, bands},
+    panels::{PANEL, Panels},
+};
 
 mod kernels;
 #[cfg(test)]
@@ -29,6 +32,8 @@ pub(super) enum Layout {
 pub(super) struct Operand {
     pub arg: Arg,
     pub row_stride: usize,
+    /// From 64 columns of a row to its next 64: 64, but for a B of NT or NN in panels.
+    pub panel_stride: usize,
     /// How far consecutive matrices lie apart: outer (picture) and inner (head).
     pub batch_stride: [usize; 2],
 }
@@ -36,7 +41,13 @@ pub(super) struct Operand {
 impl Operand {
     /// A single matrix whose rows follow each other.
     pub fn matrix(value: impl Into<Arg>, columns: usize) -> Self {
-        Self { arg: value.into(), row_stride: columns, batch_stride: [0, 0] }
+        Self { arg: value.into(), row_stride: columns, panel_stride: PANEL, batch_stride: [0, 0] }
+    }
+
+    /// A single matrix that may lie in panels.
+    pub fn panels(value: impl Into<Arg>, panels: Panels) -> Self {
+        let (row_stride, panel_stride) = (panels.row_stride(), panels.panel_stride());
+        Self { row_stride, panel_stride, ..Self::matrix(value, panels.columns) }
     }
 
     /// Whether rows of `columns` elements can be read eight at a time.

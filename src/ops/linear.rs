@@ -2,7 +2,10 @@
 
 use crate::tape::{Backward, Lowering, Op, Tape, Value};
 
-use super::gemm::{Gemm, Layout, Operand, launch_gemm};
+use super::{
+    gemm::{Gemm, Layout, Operand, launch_gemm},
+    panels::Panels,
+};
 
 #[derive(Debug)]
 struct Linear;
@@ -12,8 +15,8 @@ struct LinearBackwardInput;
 
 /// `x · weightᵀ + bias`; also a 1×1 convolution, the channels being last.
 ///
-/// `x` is (…, K), `weight` (N, K) of any floating-point storage type and `bias` (N); the result is (…, N). The gradient
-/// goes to `x` only.
+/// `x` is (…, K), `weight` (N, K), or the same in [`Panels`], of any floating-point storage type and `bias` (N); the result
+/// is (…, N). The gradient goes to `x` only.
 ///
 /// # Panics
 /// Where the shapes do not fit, or K or N is no multiple of 4.
@@ -27,7 +30,9 @@ pub fn linear(tape: &mut Tape, x: Value, weight: Value, bias: Option<Value>) -> 
 /// Shape of `x · weightᵀ`, after checking that the operands fit.
 pub(super) fn output_shape(tape: &Tape, op: &str, x: Value, weight: Value, bias: Option<Value>) -> Vec<usize> {
     let (x_shape, weight_shape) = (tape.shape(x), tape.shape(weight));
-    let &[n, k] = weight_shape else { panic!("{op}: weight {weight_shape:?} is no matrix") };
+    let Some(Panels { rows: n, columns: k, .. }) = Panels::described_by(weight_shape) else {
+        panic!("{op}: weight {weight_shape:?} is no matrix")
+    };
     assert_eq!(x_shape.last(), Some(&k), "{op}: x {x_shape:?} and weight {weight_shape:?}");
     assert!(n % 4 == 0 && k % 4 == 0, "{op}: weight {weight_shape:?} is not padded to multiples of 4");
     if let Some(bias) = bias {
@@ -70,16 +75,22 @@ impl Op for LinearBackwardInput {
 
 /// `out = x · weightᵀ` over all rows of `x`.
 pub(super) fn project(lowering: &Lowering<'_>, x: Value, weight: Value, out: Value) -> Gemm {
-    let &[n, k] = lowering.shape(weight) else { panic!("{:?} is no matrix", lowering.shape(weight)) };
+    let panels = panels(lowering, weight);
+    let (n, k) = (panels.rows, panels.columns);
     let m = lowering.elements(x) / k;
-    let (a, b, c) = (Operand::matrix(x, k), Operand::matrix(weight, k), Operand::matrix(out, n));
+    let (a, b, c) = (Operand::matrix(x, k), Operand::panels(weight, panels), Operand::matrix(out, n));
     Gemm::new(Layout::NT, [m, n, k], a, b, c)
 }
 
 /// `out = x · weight` over all rows of `x`.
 pub(super) fn project_back(lowering: &Lowering<'_>, x: Value, weight: Value, out: Value) -> Gemm {
-    let &[k, n] = lowering.shape(weight) else { panic!("{:?} is no matrix", lowering.shape(weight)) };
+    let panels = panels(lowering, weight);
+    let (k, n) = (panels.rows, panels.columns);
     let m = lowering.elements(x) / k;
-    let (a, b, c) = (Operand::matrix(x, k), Operand::matrix(weight, n), Operand::matrix(out, n));
+    let (a, b, c) = (Operand::matrix(x, k), Operand::panels(weight, panels), Operand::matrix(out, n));
     Gemm::new(Layout::NN, [m, n, k], a, b, c)
+}
+
+fn panels(lowering: &Lowering<'_>, weight: Value) -> Panels {
+    Panels::described_by(lowering.shape(weight)).expect("recording has checked that the weight is a matrix")
 }

@@ -27,9 +27,9 @@ struct LoraLinearBackward {
 
 /// `x · weightᵀ + bias + scale · (x · downᵀ) · upᵀ`.
 ///
-/// `x` is (…, K), `weight` (N, K) of any floating-point storage type, `bias` (N), `down` (r, K), `up` (N, r) and `scale`
-/// (1), the alpha of the LoRA divided by its rank; the result is (…, N). Gradients go to `x`, `down` and `up`. Whatever the
-/// type of `x`, `down`, `up`, their gradients and h = x · downᵀ are f32.
+/// `x` is (…, K), `weight` (N, K), or the same in [`Panels`](super::Panels), of any floating-point storage type, `bias`
+/// (N), `down` (r, K), `up` (N, r) and `scale` (1), the alpha of the LoRA divided by its rank; the result is (…, N).
+/// Gradients go to `x`, `down` and `up`. Whatever the type of `x`, `down`, `up`, their gradients and h = x · downᵀ are f32.
 ///
 /// # Panics
 /// Where the shapes do not fit, or K, N or r is no multiple of 4.
@@ -44,8 +44,8 @@ pub fn lora_linear(
 ) -> Value {
     let shape = output_shape(tape, "lora_linear", x, weight, bias);
     let hidden_shape = output_shape(tape, "lora_linear: down", x, down, None);
-    let (weight_shape, rank) = (tape.shape(weight), hidden_shape[hidden_shape.len() - 1]);
-    assert_eq!(tape.shape(up), [weight_shape[0], rank], "lora_linear: up of weight {weight_shape:?}, rank {rank}");
+    let (features, rank) = (shape[shape.len() - 1], hidden_shape[hidden_shape.len() - 1]);
+    assert_eq!(tape.shape(up), [features, rank], "lora_linear: up of {features} features, rank {rank}");
     assert_eq!(tape.shape(scale), [1], "lora_linear: scale");
     let mut inputs = vec![x, weight, down, up, scale];
     inputs.extend(bias);

@@ -180,13 +180,13 @@ impl Chunked<'_> {
     /// A head is a stretch of each row.
     fn by_head(&self, arg: Arg, rows: usize) -> Operand {
         let width = self.geometry.width();
-        Operand { arg, row_stride: width, batch_stride: [rows * width, self.geometry.head] }
+        Operand { batch_stride: [rows * width, self.geometry.head], ..Operand::matrix(arg, width) }
     }
 
     fn score_matrix(&self, scores: Value) -> Operand {
         let keys = self.geometry.keys.next_multiple_of(4);
         let head = self.chunk.queries.len() * keys;
-        Operand { arg: scores.into(), row_stride: keys, batch_stride: [self.geometry.heads * head, head] }
+        Operand { batch_stride: [self.geometry.heads * head, head], ..Operand::matrix(scores, keys) }
     }
 }
 

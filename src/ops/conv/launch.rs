@@ -10,6 +10,7 @@ use crate::{
 use super::{
     super::{
         bands::BAND_ALIGNMENT,
+        panels::Panels,
         quads::{cost_of, quad_import},
     },
     phase::Axis,
@@ -33,6 +34,8 @@ struct Params {
     result_quads: u32,
     source_start: u32,
     result_start: u32,
+    weight_row_stride: u32,
+    weight_panel_stride: u32,
 }
 
 /// One image tensor of a convolution, `(B, rows, columns, channels)`, cut by rows.
@@ -71,7 +74,7 @@ pub struct Gather {
     pub columns: Axis,
     /// K channels
     pub source: Picture,
-    /// `(9, K, N)`, or `(9, N, K)` where transposed
+    /// `(9, K, N)`, or `(9, N, K)` where transposed, the rows of each tap perhaps in panels
     pub weight: Value,
     pub transposed: bool,
     /// `(N)`
@@ -100,6 +103,11 @@ impl Gather {
         for band in self.bands(lowering.caps().max_binding as usize, max_pixels, 1) {
             self.launch_band(lowering, &tile, &band);
         }
+    }
+
+    /// How the weights of one tap lie in memory.
+    pub fn tap(&self, lowering: &Lowering<'_>) -> Panels {
+        Panels::described_by(&lowering.shape(self.weight)[1..]).expect("recording has checked that a tap is a matrix")
     }
 
     /// Grid pixels of all images.
@@ -154,6 +162,7 @@ impl Gather {
         let first_row = band.images.start * self.grid_rows() + band.rows.start;
         let first_pixel = first_row * self.grid_columns();
         let pixels = band.images.len() * band.rows.len() * self.grid_columns();
+        let tap = self.tap(lowering);
         let params = Params {
             rows: self.rows,
             columns: self.columns,
@@ -163,6 +172,8 @@ impl Gather {
             result_quads: (self.result.channels / 4) as u32,
             source_start,
             result_start,
+            weight_row_stride: (tap.row_stride() / 4) as u32,
+            weight_panel_stride: (tap.panel_stride() / 4) as u32,
         };
         let mut args = vec![source, self.weight.into(), result];
         args.extend(self.bias.map(Arg::from));

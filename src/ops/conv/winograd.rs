@@ -150,15 +150,13 @@ impl<'a> Winograd<'a> {
     /// One product for each position of a tile.
     fn multiply(&self, lowering: &mut Lowering<'_>, tiles: usize, [sources, filters, products]: [Value; 3]) {
         let [k, n] = self.gather.channels();
-        let operand = |value: Value, rows: usize, columns: usize| Operand {
-            batch_stride: [0, rows * columns],
-            ..Operand::matrix(value, columns)
-        };
-        let (layout, b) = match self.gather.transposed {
-            true => (Layout::NT, operand(filters, n, k)),
-            false => (Layout::NN, operand(filters, k, n)),
-        };
-        let gemm = Gemm::new(layout, [tiles, n, k], operand(sources, tiles, k), b, operand(products, tiles, n));
+        let layout = if self.gather.transposed { Layout::NT } else { Layout::NN };
+        let operand = |matrix: Operand, elements: usize| Operand { batch_stride: [0, elements], ..matrix };
+        let a = operand(Operand::matrix(sources, k), tiles * k);
+        // Transformed tap by tap, the filters lie as the weights do.
+        let b = operand(Operand::panels(filters, self.gather.tap(lowering)), k * n);
+        let c = operand(Operand::matrix(products, n), tiles * n);
+        let gemm = Gemm::new(layout, [tiles, n, k], a, b, c);
         launch_gemm(lowering, &Gemm { batch: [1, POSITIONS], ..gemm });
     }
 

@@ -8,6 +8,7 @@ use crate::{
 use super::{
     super::{
         broadcast::BroadcastTile,
+        panels::PANEL,
         quads::{quad_import, result_import},
     },
     Gemm, Layout, Operand, weight_import,
@@ -32,7 +33,7 @@ struct Params {
     slices: u32,
     slice_k: u32,
     slice_stride: u32,
-    padding: u32,
+    panel_stride: u32,
 }
 
 /// How a long sum is cut so that enough workgroups share it.
@@ -221,8 +222,16 @@ impl Gemm {
             slices: slices.count as u32,
             slice_k: slices.k as u32,
             slice_stride: (self.m * self.n.div_ceil(4)) as u32,
-            padding: 0,
+            panel_stride: self.panel_vectors(),
         }
+    }
+
+    /// How far panels of B lie apart.
+    fn panel_vectors(&self) -> u32 {
+        let whole_rows = [&self.a, &self.b, &self.c].map(|operand| operand.panel_stride == PANEL);
+        let expected = whole_rows[0] && whole_rows[2] && (whole_rows[1] || self.layout != Layout::TN);
+        assert!(expected, "gemm: only B of NT and NN may lie in panels, not {self:?}");
+        (self.b.panel_stride / 4) as u32
     }
 
     /// Given the bytes of an element of A, B and C.

@@ -15,6 +15,7 @@ struct Case {
     k: usize,
     /// Elements between rows of A, B and C.
     strides: [usize; 3],
+    b_in_panels: bool,
     batch: [usize; 2],
     epilogue: Epilogue,
     /// Bytes of a binding; the device's own limit where absent.
@@ -60,9 +61,15 @@ impl Case {
 
     /// Single matrices, whose rows follow each other.
     fn matrices(layout: Layout, [m, n, k]: [usize; 3], epilogue: Epilogue) -> Self {
-        let mut case = Self { layout, m, n, k, strides: [0; 3], batch: [1, 1], epilogue, limit: None };
+        let batch = [1, 1];
+        let mut case = Self { layout, m, n, k, strides: [0; 3], b_in_panels: false, batch, epilogue, limit: None };
         case.strides = case.sizes().map(|[_, columns]| columns.next_multiple_of(4));
         case
+    }
+
+    fn panels(&self) -> Panels {
+        let [rows, columns] = self.sizes()[1];
+        Panels::of(rows, columns)
     }
 
     /// Index of an element of op(A), op(B) or C.
@@ -70,7 +77,9 @@ impl Case {
         let [outer, inner] = self.batch_stride(operand);
         let transposed = (operand == 0 && self.layout == Layout::TN) || (operand == 1 && self.layout == Layout::NT);
         let (row, column) = if transposed { (column, row) } else { (row, column) };
-        batch[0] * outer + batch[1] * inner + row * self.strides[operand] + column
+        let in_panels = operand == 1 && self.b_in_panels;
+        let place = if in_panels { self.panels().index(row, column) } else { row * self.strides[operand] + column };
+        batch[0] * outer + batch[1] * inner + place
     }
 
     /// Every element of op(A), op(B) or C.
@@ -155,9 +164,13 @@ impl Op for Case {
 
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let operand = |index: usize| Operand {
-            arg: lowering.input(index).into(),
-            row_stride: self.strides[index],
             batch_stride: self.batch_stride(index),
+            ..Operand::matrix(lowering.input(index), self.strides[index])
+        };
+        let b = if self.b_in_panels {
+            Operand { batch_stride: self.batch_stride(1), ..Operand::panels(lowering.input(1), self.panels()) }
+        } else {
+            operand(1)
         };
         let with_bias = self.epilogue == Epilogue::ScaleAndBias;
         let gemm = Gemm {
@@ -166,7 +179,7 @@ impl Op for Case {
             n: self.n,
             k: self.k,
             a: operand(0),
-            b: operand(1),
+            b,
             c: operand(2),
             batch: self.batch,
             alpha: ALPHA,
@@ -236,12 +249,26 @@ fn heads_are_strides() {
         for layout in LAYOUTS {
             let (m, n, k) = (37, 20, 12);
             let (batch, epilogue) = ([2, 3], Epilogue::Plain);
-            let mut case = Case { layout, m, n, k, strides: [0; 3], batch, epilogue, limit: None };
+            let mut case = Case { batch, ..Case::matrices(layout, [m, n, k], epilogue) };
             // A as interleaved heads, B as matrices one after the other, C as interleaved heads with a gap.
             case.strides = case.sizes().map(|[_, columns]| 3 * columns.next_multiple_of(4));
             case.strides[1] /= 3;
             case.strides[2] += 4;
             case.check(&gpu);
+        }
+    }
+}
+
+#[test]
+fn a_b_in_panels_gives_the_same_product() {
+    let along_k = [[37, 20, 128], [66, 77, 192], [3, 132, 256], [250, 244, 320]];
+    let along_n = [[37, 128, 20], [66, 192, 77], [3, 256, 130], [250, 320, 244]];
+    let products = along_k.map(|size| (Layout::NT, size)).into_iter().chain(along_n.map(|size| (Layout::NN, size)));
+    for gpu in devices() {
+        for (layout, size) in products.clone() {
+            for batch in [[1, 1], [1, 3]] {
+                Case { b_in_panels: true, batch, ..Case::matrices(layout, size, Epilogue::ScaleAndBias) }.check(&gpu);
+            }
         }
     }
 }
@@ -254,9 +281,7 @@ fn bands_give_the_whole_product() {
                 let (m, n, k) = (71, 44, 83);
                 let k = if layout == Layout::TN { k } else { 84 };
                 let limit = Some(32 * 4 * 84);
-                let mut case = Case { layout, m, n, k, strides: [0; 3], batch: [1, 1], epilogue, limit };
-                case.strides = case.sizes().map(|[_, columns]| columns.next_multiple_of(4));
-                case.check(&gpu);
+                Case { limit, ..Case::matrices(layout, [m, n, k], epilogue) }.check(&gpu);
             }
         }
     }
