@@ -24,6 +24,7 @@ mod multiply_add;
 mod scale;
 mod shaders;
 mod softmax;
+mod sums;
 mod support;
 mod timestep_embedding;
 mod upsample;

@@ -10,8 +10,9 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> source: array<SourceVec>; // (B, H, W, K)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // (9, K, N) or (9, N, K)
-@group(0) @binding(3) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
-@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
+@group(0) @binding(3) var<storage, read> addend: array<Quad>; // (B, H, W, N / 4), or anything
+@group(0) @binding(4) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
+@group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
 
 // The weights of a tap between source quads k and k + 1 and the lane's result quads.
 fn weight_blocks(tap: u32, k: u32, next: bool, n: u32) -> Blocks {
@@ -66,7 +67,8 @@ fn broadcast(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocat
     let result$i = subgroupBroadcast(pixel$(i/8).result, $(i%8)u);
 #for q in 0..QUADS
     if quad == n && first_pixel + $(i)u < params.end_pixel {
-        result[result$i + n + $(q)u] = pack4(sum$(QUADS*i+q));
+        let at = result$i + n + $(q)u;
+        result[at] = pack4(sum$(QUADS*i+q) + addend4(at));
     }
 #end
 #end

@@ -9,8 +9,9 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> source: array<Quad>; // (B, H, W, K / 4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // (9, K, N) or (9, N, K), by four
-@group(0) @binding(3) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
-@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
+@group(0) @binding(3) var<storage, read> addend: array<Quad>; // (B, H, W, N / 4), or anything
+@group(0) @binding(4) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
+@group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
 
 @compute @workgroup_size(256)
 fn naive(
@@ -33,7 +34,7 @@ fn naive(
             }
         }
     }
-    result[pixel.result + n] = pack4(sum);
+    result[pixel.result + n] = pack4(sum + addend4(pixel.result + n));
 }
 
 fn tap_sum(first: u32, tap: u32, n: u32) -> vec4<f32> {

@@ -10,8 +10,9 @@
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> source: array<Quad>; // (B, H, W, K / 4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // (9, K, N) or (9, N, K), by four
-@group(0) @binding(3) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
-@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
+@group(0) @binding(3) var<storage, read> addend: array<Quad>; // (B, H, W, N / 4), or anything
+@group(0) @binding(4) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
+@group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
 
 const STEP: u32 = 4u; // source quads per pass
 const QUADS: u32 = 16u; // result quads per workgroup
@@ -99,6 +100,7 @@ fn block_at(step: u32, n: u32) -> mat4x4<f32> {
 
 fn store(index: u32, n: u32, sum: vec4<f32>) {
     if index < params.end_pixel && n < params.result_quads {
-        result[pixel_at(index).result + n] = pack4(sum + bias4(n));
+        let at = pixel_at(index).result + n;
+        result[at] = pack4(sum + bias4(n) + addend4(at));
     }
 }

@@ -3,7 +3,7 @@
 //
 //   filter    U = G·w·Gᵀ           for each pair of channels
 //   source    V = Bᵀ·x·B           for each tile and source channel
-//   result    out = Aᵀ·M·A + bias  for each tile and result channel, where M = Σ over source channels of V∘U
+//   result    out = Aᵀ·M·A + bias (+ addend)  for each tile and result channel, where M = Σ over source channels of V∘U
 //
 //   G = 1  0  0     Bᵀ = 1  0 -1  0     Aᵀ = 1  1  1  0
 //       ½  ½  ½          0  1  1  0          0  1 -1 -1
@@ -27,6 +27,7 @@ struct Params {
     first_row: u32, // rows of tiles of all images before those of this launch
     start: u32, // vectors of the picture that lie before its binding
     turned: u32, // whether the taps are turned by 180°
+    has_addend: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -38,8 +39,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> sources: array<vec4<f32>>; // (16, count)
 
 @group(0) @binding(1) var<storage, read> products: array<vec4<f32>>; // (16, count)
-@group(0) @binding(2) var<storage, read_write> out: array<Quad>; // (B, H, W, quads)
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (quads)
+@group(0) @binding(2) var<storage, read> addend: array<Quad>; // as out, or anything
+@group(0) @binding(3) var<storage, read_write> out: array<Quad>; // (B, H, W, quads)
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>; // (quads)
 
 // Where a tile lies: its image, and the row and column of its first result.
 struct Tile {
@@ -137,7 +139,12 @@ fn source(
 
 fn store(tile: Tile, row: u32, column: u32, quad: u32, value: vec4<f32>) {
     if tile.row + row < params.height && tile.column + column < params.width {
-        out[pixel_at(tile.image, tile.row + row, tile.column + column) + quad] = pack4(value);
+        let at = pixel_at(tile.image, tile.row + row, tile.column + column) + quad;
+        var sum = value;
+        if params.has_addend == 1u {
+            sum += unpack4(addend[at]);
+        }
+        out[at] = pack4(sum);
     }
 }
 

@@ -1,4 +1,4 @@
-// C = scale · op(A) · op(B) + bias (+ C) for software drivers with subgroups of exactly eight lanes.
+// C = scale · op(A) · op(B) + bias (+ C) (+ addend) for software drivers with subgroups of exactly eight lanes.
 //
 // op(A): (M, K), op(B): (K, N), C: (M, N), for every batch. Rows are strided; see shared/gemm.wgsl.
 // A workgroup is one subgroup and computes ROWS × 32·QUADS results: each lane holds ROWS rows of QUADS adjacent
@@ -15,7 +15,8 @@
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // B; nt: (N, K); nn, tn: (K, N)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
-@group(0) @binding(5) var<storage, read_write> out: array<ResultQuad>; // (M, N/4)
+@group(0) @binding(5) var<storage, read> addend: array<ResultQuad>; // (M, N/4), or anything
+@group(0) @binding(6) var<storage, read_write> out: array<ResultQuad>; // (M, N/4)
 
 // C = A · Bᵀ
 @compute @workgroup_size(8)

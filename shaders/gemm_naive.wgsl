@@ -1,4 +1,4 @@
-// C = scale · op(A) · op(B) + bias (+ C), four columns of a row per invocation: the check of the other GEMM kernels.
+// C = scale · op(A) · op(B) + bias (+ C) (+ addend), four columns of a row per invocation: the check of the other GEMM kernels.
 //
 // op(A): (M, K), op(B): (K, N), C: (M, N), for every batch. Rows are strided; see shared/gemm.wgsl.
 // Where K is no multiple of 4, nt and nn want the columns of A from K up to the next multiple to be zero.
@@ -12,7 +12,8 @@
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // nt: (N, K/4); nn, tn: (K, N/4)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
-@group(0) @binding(5) var<storage, read_write> out: array<ResultQuad>; // (M, N/4)
+@group(0) @binding(5) var<storage, read> addend: array<ResultQuad>; // (M, N/4), or anything
+@group(0) @binding(6) var<storage, read_write> out: array<ResultQuad>; // (M, N/4)
 
 // C = A · Bᵀ
 @compute @workgroup_size(16, 16)

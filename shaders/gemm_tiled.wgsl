@@ -1,4 +1,4 @@
-// C = scale · op(A) · op(B) + bias (+ C), register-tiled, within WebGPU's default limits.
+// C = scale · op(A) · op(B) + bias (+ C) (+ addend), register-tiled, within WebGPU's default limits.
 //
 // op(A): (M, K), op(B): (K, N), C: (M, N), for every batch. Rows are strided; see shared/gemm.wgsl.
 // A workgroup of LANES_N × LANES_M invocations computes TILE_M × TILE_N elements, an invocation 4·ROWS4 × 4·COLUMNS4 of
@@ -17,7 +17,8 @@
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // B_ALONG_K: (N, K/4), else (K, N/4)
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // (N/4), or anything
 @group(0) @binding(4) var<storage, read> scale: array<f32>; // (1), or anything
-@group(0) @binding(5) var<storage, read_write> out: array<ResultQuad>; // (M, N/4), or (slices, M, N/4)
+@group(0) @binding(5) var<storage, read> addend: array<ResultQuad>; // (M, N/4), or anything
+@group(0) @binding(6) var<storage, read_write> out: array<ResultQuad>; // (M, N/4), or (slices, M, N/4)
 
 const TILE_K: u32 = 16u;
 const TILE_M4: u32 = ROWS4 * LANES_M;

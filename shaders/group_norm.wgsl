@@ -17,6 +17,7 @@ struct Params {
     groups: u32,
     silu: u32,
     eps: f32,
+    has_addend: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,7 +36,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read> d_y: array<Quad>; // (rows, C/4)
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4<f32>>; // (chunks, d_x̂ and d_x̂·x̂, C/4)
 @group(0) @binding(6) var<storage, read> means: array<vec4<f32>>; // (d_x̂ and d_x̂·x̂, B, C/4)
-@group(0) @binding(7) var<storage, read_write> d_x: array<Quad>; // (rows, C/4)
+@group(0) @binding(7) var<storage, read> addend: array<Quad>; // (rows, C/4), or anything
+@group(0) @binding(8) var<storage, read_write> d_x: array<Quad>; // (rows, C/4)
 
 // Where (2, B, C/4) holds the two values of the walk's column.
 fn per_channel(walk: ChunkWalk) -> vec2<u32> {
@@ -199,7 +201,7 @@ fn combine_gradients(
     store_per_channel(local, workgroup.y, workgroup.x, means);
 }
 
-// x̂ = (x − mean)·rstd: d_x = rstd·(d_x̂ − mean(d_x̂) − x̂·mean(d_x̂·x̂)).
+// x̂ = (x − mean)·rstd: d_x = rstd·(d_x̂ − mean(d_x̂) − x̂·mean(d_x̂·x̂)) (+ addend).
 @compute @workgroup_size(256)
 fn backward(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -217,6 +219,10 @@ fn backward(
     let mean_weighted = means[channel.y];
     for (var at = walk.first; at < walk.end; at += walk.step) {
         let normalized = normalized(at, walk);
-        d_x[at] = pack4(rstd * (normalized.d_x - mean_plain - normalized.x * mean_weighted));
+        var sum = rstd * (normalized.d_x - mean_plain - normalized.x * mean_weighted);
+        if params.has_addend == 1u {
+            sum += unpack4(addend[at]);
+        }
+        d_x[at] = pack4(sum);
     }
 }

@@ -14,6 +14,7 @@ struct Params {
     first_row: u32, // where this launch's rows start in `statistics`
     columns: u32, // C/4
     eps: f32,
+    has_addend: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,7 +27,8 @@ struct Params {
 // backward
 @group(0) @binding(3) var<storage, read> saved: array<vec2<f32>>; // (all rows), the statistics
 @group(0) @binding(4) var<storage, read> d_y: array<Quad>; // (rows, C/4)
-@group(0) @binding(5) var<storage, read_write> d_x: array<Quad>; // (rows, C/4)
+@group(0) @binding(5) var<storage, read> addend: array<Quad>; // (rows, C/4), or anything
+@group(0) @binding(6) var<storage, read_write> d_x: array<Quad>; // (rows, C/4)
 
 fn sum_of_row(row: u32, first: u32, step: u32) -> f32 {
     var sum = vec4<f32>(0.0);
@@ -69,12 +71,16 @@ fn gradient_sums_of_row(row: u32, mean_rstd: vec2<f32>, first: u32, step: u32) -
     return vec2<f32>(horizontal_sum(plain), horizontal_sum(weighted));
 }
 
-// d_x = rstd·(d_x̂ − mean(d_x̂) − x̂·mean(d_x̂·x̂)).
+// d_x = rstd·(d_x̂ − mean(d_x̂) − x̂·mean(d_x̂·x̂)) (+ addend).
 fn finish_gradient_row(row: u32, mean_rstd: vec2<f32>, means: vec2<f32>, first: u32, step: u32) {
     for (var i = first; i < params.columns; i += step) {
         let at = row * params.columns + i;
         let x_hat = (unpack4(x[at]) - mean_rstd.x) * mean_rstd.y;
-        d_x[at] = pack4(mean_rstd.y * (unpack4(d_y[at]) * gamma[i] - means.x - x_hat * means.y));
+        var sum = mean_rstd.y * (unpack4(d_y[at]) * gamma[i] - means.x - x_hat * means.y);
+        if params.has_addend == 1u {
+            sum += unpack4(addend[at]);
+        }
+        d_x[at] = pack4(sum);
     }
 }
 

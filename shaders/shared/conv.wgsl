@@ -36,6 +36,7 @@ struct Params {
     result_start: u32,
     weight_row_stride: u32, // quads from one row of weights to the next
     weight_panel_stride: u32, // and from one panel to the next
+    has_addend: u32,
 }
 
 // What a grid pixel needs to know.
@@ -86,6 +87,14 @@ fn weight_row(tap: u32, k: u32, n: u32, i: u32) -> u32 {
     let quad = select(n, k, TRANSPOSED == 1u);
     let tap_start = tap * 4u * params.source_quads * params.result_quads;
     return tap_start + row * params.weight_row_stride + in_panels(quad, params.weight_panel_stride);
+}
+
+// What is added to result quad `at`, from the global `addend: array<Quad>`, which lies as the result does.
+fn addend4(at: u32) -> vec4<f32> {
+    if params.has_addend == 0u {
+        return vec4<f32>();
+    }
+    return unpack4(addend[at]);
 }
 
 // The block so that block · source is the result.

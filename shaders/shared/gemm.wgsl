@@ -1,4 +1,4 @@
-// What the GEMM kernels share: C = scale · op(A) · op(B) + bias (+ C), for each of a two-level batch.
+// What the GEMM kernels share: C = scale · op(A) · op(B) + bias (+ C) (+ addend), for each of a two-level batch.
 //
 // Strides and offsets count vectors of four elements along the contiguous dimension. In A·Bᵀ and A·B the rows of B may
 // lie in panels.
@@ -18,7 +18,8 @@ struct Params {
     alpha: f32,
     has_scale: u32,
     has_bias: u32,
-    accumulate: u32,
+    accumulate: u32, // whether what C holds is added to the results
+    has_addend: u32, // whether the addend, which is strided as C is, is added after that
     // How many slices k is cut into, how long each is, and how far their results lie apart.
     slices: u32,
     slice_k: u32,

@@ -1,5 +1,5 @@
 // The last step of a GEMM kernel that holds four columns of a row: scale, bias, accumulation, guarded store.
-// The shader declares `bias` as an array of vectors and `out` of `ResultQuad`.
+// The shader declares `bias` as an array of vectors, `addend` and `out` of `ResultQuad`.
 
 fn store(row: u32, column: u32, start: u32, sum: vec4<f32>) {
     if row >= params.m || column >= vectors(params.n) {
@@ -12,6 +12,9 @@ fn store(row: u32, column: u32, start: u32, sum: vec4<f32>) {
     }
     if params.accumulate != 0u {
         value += unpack_result(out[at]);
+    }
+    if params.has_addend != 0u {
+        value += unpack_result(addend[at]);
     }
     out[at] = pack_result(value);
 }

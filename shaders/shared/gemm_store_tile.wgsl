@@ -15,6 +15,9 @@
         if params.accumulate != 0u {
             value += unpack_result(out[at]);
         }
+        if params.has_addend != 0u {
+            value += unpack_result(addend[at]);
+        }
         out[at] = pack_result(value);
     }
 #end

@@ -31,6 +31,9 @@ const SETTINGS: UpdateSettings = UpdateSettings {
     step: 1,
 };
 
+/// How often the commands of a step are encoded for the median, some milliseconds each.
+const ENCODINGS: usize = 15;
+
 /// Times `repeats` updates and forward passes of `workload` in a U-Net of the given widths, after one of each that is
 /// not counted.
 ///
@@ -61,7 +64,7 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     programs.probe(gpu, &batch)?;
     let step = Timing::of(repeats, || stepper.update())?;
     let forward = Timing::of(repeats, || programs.probe(gpu, &batch).map(drop).map_err(Into::into))?;
-    let encoding = |program: &Program| program.encoding_seconds(gpu);
+    let encoding = |program: &Program| median(&mut [(); ENCODINGS].map(|()| program.encoding_seconds(gpu)));
     let times: Vec<KernelTime> = [programs.step.profile(gpu)?, programs.update.profile(gpu)?].concat();
     Ok(Report {
         device: gpu.summary().name.clone(),

@@ -31,6 +31,10 @@ impl Op for Add {
         "add"
     }
 
+    fn is_sum(&self) -> bool {
+        true
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let values = [lowering.input(0), lowering.input(1), lowering.output(0)];
         let kernel = KernelSpec::new("add.wgsl", "forward", &[Access::Read, Access::Read, Access::Write]);

@@ -87,6 +87,10 @@ impl Op for Conv3x3 {
         "conv3x3"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let (images, source) = picture(lowering, lowering.input(0));
         let (_, result) = picture(lowering, lowering.output(0));
@@ -99,6 +103,7 @@ impl Op for Conv3x3 {
             weight: lowering.input(1),
             transposed: false,
             bias,
+            addend: lowering.addend(),
             result,
         };
         gather.launch(lowering);
@@ -119,13 +124,19 @@ impl Op for Conv3x3Backward {
         "conv3x3_backward"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let (images, source) = picture(lowering, lowering.input(0));
         let (_, result) = picture(lowering, lowering.output(0));
         let weight = lowering.input(1);
         for rows in Axis::backward(self.geometry, source.rows, result.rows) {
             for columns in Axis::backward(self.geometry, source.columns, result.columns) {
-                let gather = Gather { images, rows, columns, source, weight, transposed: true, bias: None, result };
+                let addend = lowering.addend();
+                let gather =
+                    Gather { images, rows, columns, source, weight, transposed: true, bias: None, addend, result };
                 gather.launch(lowering);
             }
         }

@@ -65,7 +65,7 @@ impl Operand {
     }
 }
 
-/// C = alpha · scale · op(A)·op(B) + bias, for every batch; A and C may be stored as f32 or f16, B also as bf16.
+/// C = alpha · scale · op(A)·op(B) + bias + addend, for every batch; A and C may be stored as f32 or f16, B also as bf16.
 ///
 /// Where the contiguous dimension of an operand is no multiple of four, its rows must be padded to one: in A of NT and
 /// NN the padding must be zero, in B it must be finite, and that of C is overwritten by finite values.
@@ -87,13 +87,20 @@ pub(super) struct Gemm {
     pub bias: Option<Value>,
     /// C += instead of C =.
     pub accumulate: bool,
+    /// A matrix of C's type and strides, added last. Not for batches.
+    pub addend: Option<Operand>,
 }
 
 impl Gemm {
     /// A product of single matrices without bias.
     pub fn new(layout: Layout, [m, n, k]: [usize; 3], a: Operand, b: Operand, c: Operand) -> Self {
         let batch = [1, 1];
-        Self { layout, m, n, k, a, b, c, batch, alpha: 1.0, scale: None, bias: None, accumulate: false }
+        Self { layout, m, n, k, a, b, c, batch, alpha: 1.0, scale: None, bias: None, accumulate: false, addend: None }
+    }
+
+    /// With the addend of the op that is being lowered, if it has one.
+    pub fn with_addend(self, lowering: &Lowering<'_>) -> Self {
+        Self { addend: lowering.addend().map(|value| Operand::matrix(value, self.n)), ..self }
     }
 
     /// Products that bind at most `limit` bytes of each operand, were it f32: bands of rows of A and C, or of k where A
@@ -115,13 +122,15 @@ impl Gemm {
         match self.layout {
             Layout::NT | Layout::NN => {
                 let (a, c) = (self.a.rows(band, self.k), self.c.rows(band, self.n));
-                Self { m: band.len(), a, c, ..self.clone() }
+                let addend = self.addend.as_ref().map(|addend| addend.rows(band, self.n));
+                Self { m: band.len(), a, c, addend, ..self.clone() }
             }
             Layout::TN => {
                 let (a, b) = (self.a.rows(band, self.m), self.b.rows(band, self.n));
                 let bias = self.bias.filter(|_| band.start == 0);
+                let addend = self.addend.clone().filter(|_| band.start == 0);
                 let accumulate = self.accumulate || band.start > 0;
-                Self { k: band.len(), a, b, bias, accumulate, ..self.clone() }
+                Self { k: band.len(), a, b, bias, accumulate, addend, ..self.clone() }
             }
         }
     }

@@ -30,6 +30,7 @@ struct Params {
     groups: u32,
     silu: u32,
     eps: f32,
+    has_addend: u32,
 }
 
 /// Normalizes `x` (B, …, C) over the positions and channels of each of `groups` groups of neighbouring channels, scales
@@ -92,6 +93,10 @@ impl Op for GroupNormBackward {
         "group_norm_backward"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let [x, statistics, gamma, beta, d_out] = [0, 1, 2, 3, 4].map(|index| lowering.input(index));
         let d_x = lowering.output(0);
@@ -109,10 +114,11 @@ impl Op for GroupNormBackward {
             self.0.launch_band(lowering, &kernel, args, &chunks, &band, Cost { flops: 14, bytes: 8 });
         }
         self.0.launch_combine(lowering, "combine_gradients", sums, means, &chunks);
-        let kernel = group_norm_kernel(lowering, "backward", &[Read, Read, Read, Read, Read, Read, Write]);
+        let kernel = group_norm_kernel(lowering, "backward", &[Read, Read, Read, Read, Read, Read, Read, Write]);
         for band in chunks.bands_for(lowering) {
             let mut args = read(&band);
-            args.extend([means.into(), chunks.arg(d_x, &band)]);
+            let addend = chunks.arg(lowering.addend().unwrap_or(d_out), &band);
+            args.extend([means.into(), addend, chunks.arg(d_x, &band)]);
             self.0.launch_band(lowering, &kernel, args, &chunks, &band, Cost { flops: 15, bytes: 12 });
         }
     }
@@ -137,7 +143,7 @@ impl GroupNorm {
         per_element: Cost,
     ) {
         let (params, workgroups, cost) =
-            (self.params(chunks, band), chunks.workgroups(band), chunks.cost(band, per_element));
+            (self.params(lowering, chunks, band), chunks.workgroups(band), chunks.cost(band, per_element));
         launch_quads(lowering, args[0].value, kernel, args, &params, workgroups, cost);
     }
 
@@ -154,12 +160,13 @@ impl GroupNorm {
         let kernel = group_norm_kernel(lowering, entry, &[Read, Write]).import(quad_import(DType::F32));
         let workgroups = [self.groups as u32, chunks.samples as u32, 1];
         let cost = Cost { flops: 3 * elements, bytes: 4 * elements };
-        let params = self.params(chunks, &chunks.whole());
+        let params = self.params(lowering, chunks, &chunks.whole());
         lowering.launch(kernel, vec![partials.into(), combined.into()], &params, workgroups, cost);
     }
 
-    fn params(&self, chunks: &Chunks, band: &ChunkBand) -> Params {
+    fn params(&self, lowering: &Lowering<'_>, chunks: &Chunks, band: &ChunkBand) -> Params {
         let chunks = chunks.params(band);
-        Params { chunks, groups: self.groups as u32, silu: u32::from(self.silu), eps: self.eps }
+        let (groups, silu) = (self.groups as u32, u32::from(self.silu));
+        Params { chunks, groups, silu, eps: self.eps, has_addend: lowering.addend().is_some().into() }
     }
 }

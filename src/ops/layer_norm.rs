@@ -24,7 +24,7 @@ const BACKWARD: RowKernel = RowKernel {
     file: "layer_norm.wgsl",
     by_workgroup: "backward",
     by_row: "backward_by_row",
-    bindings: &[Read, Read, Read, Read, Write],
+    bindings: &[Read, Read, Read, Read, Read, Write],
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,7 @@ struct Params {
     first_row: u32,
     columns: u32,
     eps: f32,
+    has_addend: u32,
 }
 
 /// Normalizes each row of `x` (…, C), scales by `gamma` (C) and shifts by `beta` (C).
@@ -95,6 +96,10 @@ impl Op for LayerNormBackward {
         "layer_norm_backward"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let [x, gamma, statistics, d_out] = [0, 1, 2, 3].map(|index| lowering.input(index));
         let d_x = lowering.output(0);
@@ -104,6 +109,7 @@ impl Op for LayerNormBackward {
                 gamma.into(),
                 statistics.into(),
                 d_out.part(part.clone()),
+                lowering.addend().unwrap_or(d_out).part(part.clone()),
                 d_x.part(part.clone()),
             ];
             let elements = part.len() as u64;
@@ -122,11 +128,13 @@ impl LayerNorm {
         statistics: Value,
     ) -> impl Iterator<Item = (std::ops::Range<usize>, Params)> + use<> {
         let (eps, rows) = (self.eps, lowering.shape(statistics)[0]);
+        let has_addend = lowering.addend().is_some().into();
         let channels = lowering.elements(x) / rows;
         let row_bytes = 4 * channels as u64;
         bands(rows, row_bytes, lowering.caps().max_binding, BAND_ALIGNMENT).map(move |band| {
             let columns = (channels / 4) as u32;
-            let params = Params { rows: band.len() as u32, first_row: band.start as u32, columns, eps };
+            let (rows, first_row) = (band.len() as u32, band.start as u32);
+            let params = Params { rows, first_row, columns, eps, has_addend };
             (band.start * channels..band.end * channels, params)
         })
     }

@@ -46,10 +46,14 @@ impl Op for Linear {
         "linear"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let bias = (lowering.input_count() == 3).then(|| lowering.input(2));
         let gemm = project(lowering, lowering.input(0), lowering.input(1), lowering.output(0));
-        launch_gemm(lowering, &Gemm { bias, ..gemm });
+        launch_gemm(lowering, &Gemm { bias, ..gemm.with_addend(lowering) });
     }
 
     fn backward(&self, backward: &mut Backward<'_>) {
@@ -66,10 +70,14 @@ impl Op for LinearBackwardInput {
         "linear"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         // out = x · weightᵀ, so that d_x = d_out · weight
         let gemm = project_back(lowering, lowering.input(0), lowering.input(1), lowering.output(0));
-        launch_gemm(lowering, &gemm);
+        launch_gemm(lowering, &gemm.with_addend(lowering));
     }
 }
 

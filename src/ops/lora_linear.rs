@@ -58,6 +58,10 @@ impl Op for LoraLinear {
         "lora_linear"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        Some(0)
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let [x, weight, down, up, scale] = [X, WEIGHT, DOWN, UP, SCALE].map(|index| lowering.input(index));
         let bias = (lowering.input_count() > BIAS).then(|| lowering.input(BIAS));
@@ -67,7 +71,7 @@ impl Op for LoraLinear {
         let base = project(lowering, x, weight, y);
         launch_gemm(lowering, &Gemm { bias, ..base });
         let update = project(lowering, h, up, y);
-        launch_gemm(lowering, &Gemm { scale: Some(scale), accumulate: true, ..update });
+        launch_gemm(lowering, &Gemm { scale: Some(scale), accumulate: true, ..update.with_addend(lowering) });
     }
 
     fn backward(&self, backward: &mut Backward<'_>) {
@@ -96,6 +100,10 @@ impl Op for LoraLinearBackward {
         "lora_linear"
     }
 
+    fn sum_output(&self) -> Option<usize> {
+        self.wanted.iter().position(|&input| input == X)
+    }
+
     // y = x · weightᵀ + bias + scale · h · upᵀ with h = x · downᵀ
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let [x, weight, down, up, scale] = [X, WEIGHT, DOWN, UP, SCALE].map(|index| lowering.input(1 + index));
@@ -108,7 +116,7 @@ impl Op for LoraLinearBackward {
                 X => {
                     let base = project_back(lowering, d_y, weight, gradient);
                     launch_gemm(lowering, &base);
-                    Gemm { accumulate: true, ..project_back(lowering, d_h, down, gradient) }
+                    Gemm { accumulate: true, ..project_back(lowering, d_h, down, gradient).with_addend(lowering) }
                 }
                 // d_down = scale · d_hᵀ · x
                 DOWN => outer_product(lowering, d_h, x, gradient),

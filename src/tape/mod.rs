@@ -4,6 +4,7 @@
 //! This layer knows shapes and lifetimes; it names no concrete op.
 
 mod backward;
+mod fuse;
 mod op;
 mod plan;
 mod program;

@@ -14,6 +14,17 @@ pub trait Op: Debug {
     /// Appends the launches that compute the outputs from the inputs.
     fn lower(&self, lowering: &mut Lowering<'_>);
 
+    /// Whether the output is the sum of the two inputs and nothing else.
+    fn is_sum(&self) -> bool {
+        false
+    }
+
+    /// The output to which the op adds [`Lowering::addend`], as its last addend, where there is one; `None` if it cannot
+    /// add anything.
+    fn sum_output(&self) -> Option<usize> {
+        None
+    }
+
     /// Records nodes that compute the gradients that are wanted, and hands them to [`Backward::give`].
     fn backward(&self, _backward: &mut Backward<'_>) {
         panic!("{} has no gradient", self.name());
@@ -72,6 +83,7 @@ pub struct Lowering<'a> {
     pub(super) label: String,
     pub(super) inputs: &'a [Value],
     pub(super) outputs: &'a [Value],
+    pub(super) addend: Option<Value>,
     pub(super) launches: &'a mut Vec<Launch>,
     pub(super) preparation: &'a mut Preparation,
 }
@@ -91,6 +103,11 @@ impl Lowering<'_> {
 
     pub fn output(&self, index: usize) -> Value {
         self.outputs[index]
+    }
+
+    /// What is to be added to the output that [`Op::sum_output`] names, in its shape and type.
+    pub fn addend(&self) -> Option<Value> {
+        self.addend
     }
 
     pub fn shape(&self, value: Value) -> &[usize] {

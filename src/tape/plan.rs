@@ -23,12 +23,13 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Drops nodes that nobody reads, lowers the rest for a device and assigns slots.
+    /// Drops nodes that nobody reads, fuses sums into what computes their addends, lowers the rest for a device and assigns slots.
     ///
     /// # Errors
     /// A value larger than the device's largest buffer.
     pub fn new(name: &str, mut tape: Tape, caps: &Caps) -> Result<Self, GpuError> {
         tape.drop_unread_nodes();
+        tape.fuse_sums();
         let (launches, preparation) = lower(&mut tape, caps);
         let lifetimes = lifetimes(&tape, &launches);
         for (value, _) in &lifetimes {
@@ -128,9 +129,9 @@ fn lower(tape: &mut Tape, caps: &Caps) -> (Vec<Launch>, Preparation) {
     let (mut launches, mut preparation) = (Vec::new(), Preparation::default());
     for node in tape.nodes.clone() {
         let label = node.label.clone();
-        let (inputs, outputs) = (&node.inputs[..], &node.outputs[..]);
+        let (inputs, outputs, addend) = (&node.inputs[..], &node.outputs[..], node.addend);
         let (launches, preparation) = (&mut launches, &mut preparation);
-        let mut lowering = Lowering { tape, caps, label, inputs, outputs, launches, preparation };
+        let mut lowering = Lowering { tape, caps, label, inputs, outputs, addend, launches, preparation };
         node.op.lower(&mut lowering);
     }
     (launches, preparation)

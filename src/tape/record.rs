@@ -17,6 +17,8 @@ pub(super) struct Node {
     pub label: String,
     pub inputs: Vec<Value>,
     pub outputs: Vec<Value>,
+    /// What is added to the output that [`Op::sum_output`] names.
+    pub addend: Option<Value>,
     /// Writes into its inputs' buffers, and so is kept though nobody reads an output.
     pub effect: bool,
 }
@@ -95,6 +97,7 @@ impl Tape {
             label,
             inputs: inputs.to_vec(),
             outputs: outputs.clone(),
+            addend: None,
             effect: false,
         });
         outputs
@@ -103,7 +106,8 @@ impl Tape {
     /// Records an op without outputs that updates inputs in place. Those must lie in buffers that outlive the program.
     pub fn push_effect(&mut self, op: impl Op + 'static, inputs: &[Value]) {
         let label = self.label(op.name());
-        self.nodes.push(Node { op: Rc::new(op), label, inputs: inputs.to_vec(), outputs: Vec::new(), effect: true });
+        let (inputs, outputs) = (inputs.to_vec(), Vec::new());
+        self.nodes.push(Node { op: Rc::new(op), label, inputs, outputs, addend: None, effect: true });
     }
 
     /// As [`Tape::push`] for an op with a single output, whose element type is that of the first input.
@@ -124,7 +128,8 @@ impl Tape {
         let dtype = self.dtype(value);
         let view = self.value(&name, shape, dtype, Storage::View { root: value, offset: 0 });
         let label = self.label("reshape");
-        self.nodes.push(Node { op: Rc::new(Reshape), label, inputs: vec![value], outputs: vec![view], effect: false });
+        let (inputs, outputs) = (vec![value], vec![view]);
+        self.nodes.push(Node { op: Rc::new(Reshape), label, inputs, outputs, addend: None, effect: false });
         view
     }
 
@@ -217,7 +222,8 @@ impl Tape {
         }
         let inputs = node.inputs.iter().map(|&value| rename(value)).collect();
         let label = format!("recompute {}", node.label);
-        self.nodes.push(Node { op: node.op.clone(), label, inputs, outputs: outputs.clone(), effect: false });
+        let op = node.op.clone();
+        self.nodes.push(Node { op, label, inputs, outputs: outputs.clone(), addend: None, effect: false });
         outputs
     }
 }

@@ -46,13 +46,15 @@ impl Transformer {
     /// `x`: (B, H, W, C); `context`: (B, M, D).
     pub fn forward(&self, tape: &mut Tape, x: Value, context: Value, adapters: &Adapters) -> Value {
         let &[batch, height, width, channels] = tape.shape(x) else { panic!("{}: not (B, H, W, C)", self.path) };
-        let mut hidden = self.norm.forward(tape, x);
-        hidden = tape.reshape(hidden, &[batch, height * width, channels]);
+        let tokens = [batch, height * width, channels];
+        let normed = self.norm.forward(tape, x);
+        let mut hidden = tape.reshape(normed, &tokens);
         hidden = self.proj_in.forward(tape, hidden, adapters);
         hidden = self.block.forward(tape, hidden, context, adapters);
         hidden = self.proj_out.forward(tape, hidden, adapters);
-        hidden = tape.reshape(hidden, &[batch, height, width, channels]);
-        let out = tape.scope(&self.path, |tape| ops::add(tape, hidden, x));
+        let residual = tape.reshape(x, &tokens);
+        hidden = tape.scope(&self.path, |tape| ops::add(tape, hidden, residual));
+        let out = tape.reshape(hidden, &[batch, height, width, channels]);
         tape.observe(&self.path, out);
         out
     }

@@ -36,6 +36,8 @@ struct Params {
     result_start: u32,
     weight_row_stride: u32,
     weight_panel_stride: u32,
+    has_addend: u32,
+    padding: u32,
 }
 
 /// One image tensor of a convolution, `(B, rows, columns, channels)`, cut by rows.
@@ -79,6 +81,8 @@ pub struct Gather {
     pub transposed: bool,
     /// `(N)`
     pub bias: Option<Value>,
+    /// Added to the result, and like it.
+    pub addend: Option<Value>,
     /// N channels
     pub result: Picture,
 }
@@ -108,6 +112,12 @@ impl Gather {
     /// How the weights of one tap lie in memory.
     pub fn tap(&self, lowering: &Lowering<'_>) -> Panels {
         Panels::described_by(&lowering.shape(self.weight)[1..]).expect("recording has checked that a tap is a matrix")
+    }
+
+    /// The part of the addend that lies where a band's `rows` of the result do.
+    pub fn bind_addend(&self, band: &Band, rows: &Range<usize>) -> Option<Arg> {
+        let addend = self.addend.map(|value| Picture { value, ..self.result })?;
+        Some(addend.bind(&band.images, rows).0)
     }
 
     /// Grid pixels of all images.
@@ -174,8 +184,11 @@ impl Gather {
             result_start,
             weight_row_stride: (tap.row_stride() / 4) as u32,
             weight_panel_stride: (tap.panel_stride() / 4) as u32,
+            has_addend: self.addend.is_some().into(),
+            padding: 0,
         };
-        let mut args = vec![source, self.weight.into(), result];
+        let addend = self.bind_addend(band, &result_rows).unwrap_or_else(|| source.clone());
+        let mut args = vec![source, self.weight.into(), addend, result];
         args.extend(self.bias.map(Arg::from));
         let [source_type, weight_type] = [self.source.value, self.weight].map(|value| lowering.dtype(value));
         let kernel = tile.kernel(source_type, weight_type, self.channels(), self.transposed, self.bias.is_some());

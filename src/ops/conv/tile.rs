@@ -66,7 +66,7 @@ impl Tile {
 
     /// The kernel for `[K, N]` channels of a source, and weights, of these types.
     pub fn kernel(self, source: DType, weight: DType, [k, n]: [usize; 2], transposed: bool, bias: bool) -> KernelSpec {
-        let mut bindings = vec![Access::Read, Access::Read, Access::Write];
+        let mut bindings = vec![Access::Read, Access::Read, Access::Read, Access::Write];
         if bias {
             bindings.push(Access::Read);
         }

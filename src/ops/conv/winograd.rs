@@ -44,6 +44,7 @@ struct Params {
     first_row: u32,
     start: u32,
     turned: u32,
+    has_addend: u32,
 }
 
 /// A convolution of stride 1 that is worth the transforms.
@@ -137,11 +138,14 @@ impl<'a> Winograd<'a> {
 
     fn transform_products(&self, lowering: &mut Lowering<'_>, band: &Band, products: Value) {
         let result = &self.gather.result;
-        let (picture, start) = result.bind(&band.images, &self.gather.rows.result_range(&band.rows));
+        let rows = self.gather.rows.result_range(&band.rows);
+        let (picture, start) = result.bind(&band.images, &rows);
         let (count, params) = self.params(band, result.channels, start);
-        let mut args: Vec<Arg> = vec![products.into(), picture];
+        let addend = self.gather.bind_addend(band, &rows);
+        let params = Params { has_addend: addend.is_some().into(), ..params };
+        let mut args: Vec<Arg> = vec![products.into(), addend.unwrap_or_else(|| products.into()), picture];
         args.extend(self.gather.bias.map(Arg::from));
-        let bindings = &[Read, Write, Read][..args.len()];
+        let bindings = &[Read, Read, Write, Read][..args.len()];
         let kernel = self.kernel("result", bindings, DType::F32, self.gather.bias.is_some());
         let cost = Cost { flops: 96 * count as u64, bytes: 16 * (4 + POSITIONS) as u64 * count as u64 };
         lowering.launch(self.on_pictures(lowering, kernel), args, &params, flat_workgroups(count), cost);
@@ -169,7 +173,7 @@ impl<'a> Winograd<'a> {
         let sizes = [count, quads, height, width, first_row].map(|size| size as u32);
         let [count32, quads, height, width, first_row] = sizes;
         let turned = u32::from(self.gather.transposed);
-        (count, Params { count: count32, quads, height, width, first_row, start, turned })
+        (count, Params { count: count32, quads, height, width, first_row, start, turned, has_addend: 0 })
     }
 
     fn on_pictures(&self, lowering: &Lowering<'_>, kernel: KernelSpec) -> KernelSpec {

@@ -14,7 +14,8 @@ use super::{
     Gemm, Layout, Operand, weight_import,
 };
 
-const READS_FOUR: [Access; 5] = [Access::Read, Access::Read, Access::Read, Access::Read, Access::Write];
+/// A, B, bias, scale, addend and C.
+const BINDINGS: [Access; 6] = [Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Write];
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -30,10 +31,12 @@ struct Params {
     has_scale: u32,
     has_bias: u32,
     accumulate: u32,
+    has_addend: u32,
     slices: u32,
     slice_k: u32,
     slice_stride: u32,
     panel_stride: u32,
+    padding: [u32; 3],
 }
 
 /// How a long sum is cut so that enough workgroups share it.
@@ -116,11 +119,11 @@ pub(super) fn launch(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     };
     match lowering.caps().variant {
         Variant::Naive => {
-            let kernel = gemm.imports(lowering, KernelSpec::new("gemm_naive.wgsl", entry, &READS_FOUR));
+            let kernel = gemm.imports(lowering, KernelSpec::new("gemm_naive.wgsl", entry, &BINDINGS));
             launch_multiply(lowering, gemm, kernel, [16, 64], Slices::whole(gemm.k));
         }
         Variant::Portable => launch_tiled(lowering, gemm),
-        Variant::CpuDriver => launch_broadcast(lowering, gemm, KernelSpec::new("gemm_cpu.wgsl", entry, &READS_FOUR)),
+        Variant::CpuDriver => launch_broadcast(lowering, gemm, KernelSpec::new("gemm_cpu.wgsl", entry, &BINDINGS)),
     }
 }
 
@@ -141,7 +144,7 @@ fn launch_broadcast(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec
 fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     let tile = Tile::choose(gemm.m, gemm.n, gemm.batch[0] * gemm.batch[1]);
     let slices = Slices::choose(gemm, tile);
-    let kernel = KernelSpec::new("gemm_tiled.wgsl", "multiply", &READS_FOUR)
+    let kernel = KernelSpec::new("gemm_tiled.wgsl", "multiply", &BINDINGS)
         .constant("LANES_M", tile.lanes_m)
         .constant("LANES_N", tile.lanes_n)
         .constant("ROWS4", tile.rows4)
@@ -156,14 +159,14 @@ fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     let row = gemm.n.next_multiple_of(4);
     let partial = lowering.scratch("partial", &[slices.count, gemm.m, row]);
     let c = Operand::matrix(partial, row);
-    let sliced = Gemm { c, alpha: 1.0, scale: None, bias: None, accumulate: false, ..gemm.clone() };
+    let sliced = Gemm { c, alpha: 1.0, scale: None, bias: None, accumulate: false, addend: None, ..gemm.clone() };
     launch_multiply(lowering, &sliced, kernel, size, slices);
     launch_reduce(lowering, gemm, partial, slices);
 }
 
 fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec, tile: [usize; 2], slices: Slices) {
     let [a, b, c] = [&gemm.a, &gemm.b, &gemm.c].map(|operand| operand.arg.clone());
-    let args = vec![a, b, gemm.or_a(gemm.bias), gemm.or_a(gemm.scale), c];
+    let args = vec![a, b, gemm.or_a(gemm.bias), gemm.or_a(gemm.scale), gemm.addend_or(&gemm.a.arg), c];
     let workgroups = [
         gemm.n.div_ceil(tile[1]) as u32,
         gemm.m.div_ceil(tile[0]) as u32,
@@ -175,11 +178,12 @@ fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec,
 }
 
 fn launch_reduce(lowering: &mut Lowering<'_>, gemm: &Gemm, partial: Value, slices: Slices) {
-    let bindings = [Access::Read, Access::Read, Access::Read, Access::Write];
+    let bindings = [Access::Read, Access::Read, Access::Read, Access::Read, Access::Write];
     let import = result_import(lowering.dtype(gemm.c.arg.value));
     let kernel = KernelSpec::new("gemm_reduce.wgsl", "reduce", &bindings).import(import);
     let or_partial = |value: Option<Value>| Arg::from(value.unwrap_or(partial));
-    let args = vec![partial.into(), or_partial(gemm.bias), or_partial(gemm.scale), gemm.c.arg.clone()];
+    let addend = gemm.addend_or(&partial.into());
+    let args = vec![partial.into(), or_partial(gemm.bias), or_partial(gemm.scale), addend, gemm.c.arg.clone()];
     let elements = (gemm.m * gemm.n) as u64;
     let count = slices.count as u64;
     let cost = Cost { flops: count * elements, bytes: 4 * (count + 1) * elements };
@@ -191,6 +195,17 @@ impl Gemm {
     /// What is bound for an optional operand: where it is absent, something that is bound for reading anyhow.
     fn or_a(&self, value: Option<Value>) -> Arg {
         value.map_or_else(|| self.a.arg.clone(), Arg::from)
+    }
+
+    /// What is bound for the addend, `otherwise` where there is none.
+    fn addend_or(&self, otherwise: &Arg) -> Arg {
+        self.addend.as_ref().map_or_else(|| otherwise.clone(), |addend| addend.arg.clone())
+    }
+
+    fn has_addend(&self) -> bool {
+        let fits = |addend: &Operand| addend.row_stride == self.c.row_stride && self.batch == [1, 1];
+        assert!(self.addend.iter().all(fits), "gemm: the addend does not lie as C does in {self:?}");
+        self.addend.is_some()
     }
 
     /// `kernel` with the types of A and B.
@@ -219,10 +234,12 @@ impl Gemm {
             has_scale: self.scale.is_some().into(),
             has_bias: self.bias.is_some().into(),
             accumulate: self.accumulate.into(),
+            has_addend: self.has_addend().into(),
             slices: slices.count as u32,
             slice_k: slices.k as u32,
             slice_stride: (self.m * self.n.div_ceil(4)) as u32,
             panel_stride: self.panel_vectors(),
+            padding: [0; 3],
         }
     }
 
@@ -239,7 +256,7 @@ impl Gemm {
         let batches = (self.batch[0] * self.batch[1]) as u64;
         let [m, n, k] = [self.m, self.n, self.k].map(|size| size as u64);
         let [a, b, c] = element_bytes.map(|bytes| bytes as u64);
-        let c = if self.accumulate { 2 * c } else { c };
+        let c = (1 + u64::from(self.accumulate) + u64::from(self.addend.is_some())) * c;
         Cost { flops: 2 * m * n * k * batches, bytes: (a * m * k + b * n * k + c * m * n) * batches }
     }
 }

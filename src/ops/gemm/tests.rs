@@ -27,8 +27,12 @@ enum Epilogue {
     Plain,
     ScaleAndBias,
     Accumulate,
+    Addend,
+    AccumulateAndAddend,
 }
 
+const EPILOGUES: [Epilogue; 5] =
+    [Epilogue::Plain, Epilogue::ScaleAndBias, Epilogue::Accumulate, Epilogue::Addend, Epilogue::AccumulateAndAddend];
 const ALPHA: f32 = 0.75;
 const SCALE: f32 = -1.5;
 
@@ -107,7 +111,7 @@ impl Case {
         [a, b, c]
     }
 
-    fn expected(&self, [a, b, c]: &[Vec<f32>; 3], bias: &[f32]) -> Vec<f64> {
+    fn expected(&self, [a, b, c]: &[Vec<f32>; 3], bias: &[f32], addend: &[f32]) -> Vec<f64> {
         let element = |batch, row, column| {
             let product = |k| {
                 let (left, right) = (self.index(0, batch, row, k), self.index(1, batch, k, column));
@@ -118,6 +122,11 @@ impl Case {
                 Epilogue::Plain => sum,
                 Epilogue::ScaleAndBias => f64::from(SCALE) * sum + f64::from(bias[column]),
                 Epilogue::Accumulate => sum + f64::from(c[self.index(2, batch, row, column)]),
+                Epilogue::AccumulateAndAddend => {
+                    let at = self.index(2, batch, row, column);
+                    sum + f64::from(c[at]) + f64::from(addend[at])
+                }
+                Epilogue::Addend => sum + f64::from(addend[self.index(2, batch, row, column)]),
             }
         };
         self.positions(self.m, self.n).map(|(batch, row, column)| element(batch, row, column)).collect()
@@ -133,15 +142,17 @@ impl Case {
             (tape.external(name, &[data.len()], DType::F32, &buffer.whole()), buffer.whole())
         };
         let [a, b, (c, c_slice)] = [("a", 0), ("b", 1), ("c", 2)].map(|(name, which)| load(name, &operands[which]));
-        let values = [a.0, b.0, c, load("bias", &bias).0, load("scale", &[SCALE]).0];
+        let addend: Vec<f32> = operands[2].iter().rev().copied().collect();
+        let others = [("bias", &bias[..]), ("scale", &[SCALE]), ("addend", &addend)];
+        let [bias_value, scale, addend_value] = others.map(|(name, data)| load(name, data).0);
+        let values = [a.0, b.0, c, bias_value, scale, addend_value];
         tape.push_effect(*self, &values);
         Program::compile(gpu, "gemm", tape).expect("the case compiles").replay(gpu);
-        self.compare(gpu, &c_slice, &operands, &bias);
+        self.compare(gpu, &c_slice, &operands[2], &self.expected(&operands, &bias, &addend));
     }
 
-    fn compare(&self, gpu: &Gpu, c: &BufferSlice, operands: &[Vec<f32>; 3], bias: &[f32]) {
+    fn compare(&self, gpu: &Gpu, c: &BufferSlice, before: &[f32], expected: &[f64]) {
         let after: Vec<f32> = bytemuck::pod_collect_to_vec(&gpu.read(c).expect("the replay succeeds"));
-        let expected = self.expected(operands, bias);
         let mut written = vec![false; after.len()];
         let (mut error, mut norm) = (0.0, 0.0);
         for ((batch, row, column), expected) in self.positions(self.m, self.n).zip(expected) {
@@ -152,7 +163,7 @@ impl Case {
         }
         let variant = gpu.caps().variant;
         assert!((error / norm).sqrt() < 1e-6, "{variant:?} {self:?}: relative error {:.1e}", (error / norm).sqrt());
-        let untouched = |at: usize| after[at] == operands[2][at];
+        let untouched = |at: usize| after[at] == before[at];
         assert!((0..after.len()).all(|at| written[at] || untouched(at)), "{variant:?} {self:?} wrote outside of C");
     }
 }
@@ -185,7 +196,9 @@ impl Op for Case {
             alpha: ALPHA,
             bias: with_bias.then(|| lowering.input(3)),
             scale: with_bias.then(|| lowering.input(4)),
-            accumulate: self.epilogue == Epilogue::Accumulate,
+            accumulate: matches!(self.epilogue, Epilogue::Accumulate | Epilogue::AccumulateAndAddend),
+            addend: matches!(self.epilogue, Epilogue::Addend | Epilogue::AccumulateAndAddend)
+                .then(|| Operand::matrix(lowering.input(5), self.strides[2])),
         };
         let Some(limit) = self.limit else { return launch_gemm(lowering, &gemm) };
         let bands = gemm.banded(limit);
@@ -226,7 +239,7 @@ fn awkward_sizes_match_plain_loops() {
     ];
     for gpu in devices() {
         for (layout, size) in LAYOUTS.into_iter().flat_map(|layout| sizes.map(|size| (layout, size))) {
-            for epilogue in [Epilogue::Plain, Epilogue::ScaleAndBias, Epilogue::Accumulate] {
+            for epilogue in EPILOGUES {
                 Case::matrices(layout, size, epilogue).check(&gpu);
             }
         }
@@ -277,7 +290,7 @@ fn a_b_in_panels_gives_the_same_product() {
 fn bands_give_the_whole_product() {
     for gpu in devices() {
         for layout in LAYOUTS {
-            for epilogue in [Epilogue::ScaleAndBias, Epilogue::Accumulate] {
+            for epilogue in EPILOGUES {
                 let (m, n, k) = (71, 44, 83);
                 let k = if layout == Layout::TN { k } else { 84 };
                 let limit = Some(32 * 4 * 84);
