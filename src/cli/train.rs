@@ -83,12 +83,14 @@ fn stop_on_interruption() -> Result<StopRequest> {
 
 /// The last lines: how it went, which file goes where, and what to try.
 fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
-    let RunSummary { files, first_probe, last_probe, steps, planned_steps, seconds, .. } = summary;
+    let RunSummary { files, first_probe, last_probe, steps, planned_steps, seconds, batching_seconds, .. } = summary;
     let name = files.kohya.file_stem().unwrap_or_default().to_string_lossy();
     if steps < planned_steps {
         writeln!(out, "stopped after {steps} of {planned_steps} steps")?;
     }
-    writeln!(out, "{steps} steps in {seconds:.0} s; probe loss {first_probe:.5} before, {last_probe:.5} after")?;
+    let waited = 100.0 * batching_seconds / seconds.max(1e-9);
+    writeln!(out, "{steps} steps in {seconds:.0} s, at most {waited:.1} % of it waiting for data")?;
+    writeln!(out, "probe loss {first_probe:.5} before, {last_probe:.5} after")?;
     writeln!(out, "for a Stable Diffusion WebUI, copy into its models/Lora folder:\n  {}", files.kohya.display())?;
     writeln!(out, "for diffusers (not for a WebUI):\n  {}", files.diffusers.display())?;
     if let Some(previews) = &summary.previews {

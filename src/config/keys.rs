@@ -125,6 +125,7 @@ pub(super) const SAVE_PRECISIONS: &Choices<SavePrecision> = &[
 ];
 pub(super) const CHECKPOINTING_MODES: &Choices<GradientCheckpointing> = &[
     ("auto", GradientCheckpointing::Auto),
+    ("cheap", GradientCheckpointing::Cheap),
     ("true", GradientCheckpointing::On),
     ("false", GradientCheckpointing::Off),
 ];

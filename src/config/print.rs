@@ -117,8 +117,10 @@ impl TrainConfig {
         if self.noise_offset > 0.0 {
             text += &format!(", noise offset {}", number(self.noise_offset));
         }
-        if self.gradient_checkpointing == GradientCheckpointing::On {
-            text += ", gradient checkpointing";
+        match self.gradient_checkpointing {
+            GradientCheckpointing::On => text += ", gradient checkpointing",
+            GradientCheckpointing::Cheap => text += ", norms and GEGLUs computed again",
+            GradientCheckpointing::Off | GradientCheckpointing::Auto => {}
         }
         if self.mixed_precision == MixedPrecision::Fp16 {
             text += ", fp16 activations";

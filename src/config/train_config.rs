@@ -165,8 +165,10 @@ pub enum Warmup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GradientCheckpointing {
     Off,
+    /// Norms, GEGLUs and joined skips are computed again.
+    Cheap,
     On,
-    /// On where memory is short.
+    /// Cheap or on where memory is short.
     Auto,
 }
 

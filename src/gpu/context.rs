@@ -2,7 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
@@ -35,7 +39,8 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     summary: AdapterSummary,
     caps: Caps,
-    kernels: Mutex<HashMap<KernelSpec, Arc<Kernel>>>,
+    /// A kernel that is being compiled is there, but empty: whoever wants it waits, and others do not.
+    kernels: Mutex<HashMap<KernelSpec, Arc<OnceLock<Arc<Kernel>>>>>,
     failure: Arc<Mutex<Option<GpuError>>>,
     pub(super) pace: Mutex<Pace>,
     /// Bytes staged for upload since the device last took them.
@@ -99,18 +104,28 @@ impl Gpu {
 
     /// The compiled kernel of `spec`, compiled at most once.
     pub fn kernel(&self, spec: &KernelSpec) -> Arc<Kernel> {
-        let mut kernels = lock(&self.kernels);
-        if let Some(kernel) = kernels.get(spec) {
-            return kernel.clone();
-        }
-        let kernel = Arc::new(Kernel::compile(&self.device, spec, self.shader_checks));
-        kernels.insert(spec.clone(), kernel.clone());
-        kernel
+        let kernel = lock(&self.kernels).entry(spec.clone()).or_default().clone();
+        kernel.get_or_init(|| Arc::new(Kernel::compile(&self.device, spec, self.shader_checks))).clone()
+    }
+
+    /// Does `work` while another thread compiles `specs`, as far as it gets meanwhile.
+    pub fn compile_during<T>(&self, specs: &[KernelSpec], work: impl FnOnce() -> T) -> T {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for spec in specs.iter().take_while(|_| !over.load(Ordering::Relaxed)) {
+                    self.kernel(spec);
+                }
+            });
+            let result = work();
+            over.store(true, Ordering::Relaxed);
+            result
+        })
     }
 
     /// How many pipelines have been compiled.
     pub fn kernel_count(&self) -> usize {
-        lock(&self.kernels).len()
+        lock(&self.kernels).values().filter(|kernel| kernel.get().is_some()).count()
     }
 
     /// The first failure the device reported since the last call, if any.
@@ -185,4 +200,27 @@ fn install_error_callbacks(device: &wgpu::Device, failure: &Arc<Mutex<Option<Gpu
             lock(&slot).get_or_insert(GpuError::Lost(message));
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::gpu::Access::{Read, Write};
+
+    #[test]
+    fn kernels_are_compiled_beside_other_work() {
+        let gpu = Gpu::open(&GpuOptions::default()).expect("the tests need a Vulkan driver");
+        let spec = KernelSpec::new("add.wgsl", "forward", &[Read, Read, Write]);
+        let specs = ["shared/quad_f32.wgsl", "shared/quad_f16.wgsl"].map(|quad| spec.clone().import(quad));
+        let start = Instant::now();
+        gpu.compile_during(&specs, || {
+            while gpu.kernel_count() < 2 {
+                assert!(start.elapsed() < Duration::from_secs(60), "nothing is compiled");
+                thread::yield_now();
+            }
+        });
+        assert_eq!(gpu.compile_during(&specs, || gpu.kernel_count()), 2, "compiled once");
+    }
 }

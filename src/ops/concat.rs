@@ -66,6 +66,10 @@ impl Op for Concat {
         "concat"
     }
 
+    fn is_cheap(&self) -> bool {
+        true
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let (a, b, out) = (lowering.input(0), lowering.input(1), lowering.output(0));
         launch(lowering, "join", a, out, 0);

@@ -45,6 +45,10 @@ impl Op for Geglu {
         "geglu"
     }
 
+    fn is_cheap(&self) -> bool {
+        true
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let (x, out) = (lowering.input(0), lowering.output(0));
         let kernel = KernelSpec::new("geglu.wgsl", "forward", &[Read, Write]);

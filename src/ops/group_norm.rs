@@ -59,6 +59,10 @@ impl Op for GroupNorm {
         "group_norm"
     }
 
+    fn is_cheap(&self) -> bool {
+        true
+    }
+
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let [x, gamma, beta] = [0, 1, 2].map(|index| lowering.input(index));
         let (out, statistics) = (lowering.output(0), lowering.output(1));

@@ -8,12 +8,14 @@ use super::{
     record::{Block, Node},
 };
 
-/// Which activations backward keeps.
+/// Which activations backward keeps. Gradients are bit-equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checkpointing {
     /// Everything backward reads stays in memory.
     Off,
-    /// What lies inside a block is computed again when backward reaches it. Gradients are bit-equal.
+    /// What is quickly computed ([`super::Op::is_cheap`]) is computed again where backward reads it.
+    Cheap,
+    /// What lies inside a block is computed again when backward reaches it.
     Blocks,
 }
 
@@ -34,8 +36,7 @@ impl Tape {
         for &(value, gradient) in seeds {
             gradients.accumulate(self, value, gradient);
         }
-        let blocks = if checkpointing == Checkpointing::Blocks { self.blocks.clone() } else { Vec::new() };
-        let mut recomputed = Recomputed::new(blocks);
+        let mut recomputed = Recomputed::new(self, checkpointing);
         for index in (0..self.nodes.len()).rev() {
             let node = self.nodes[index].clone();
             let d_outputs: Vec<_> = node.outputs.iter().map(|value| gradients.known.get(value).copied()).collect();
@@ -104,33 +105,67 @@ impl Gradients {
     }
 }
 
-/// Recomputed values of the block that backward is in.
+/// Values that are computed again: those of the block that backward is in, or cheap ones as far as they were read.
 struct Recomputed {
     blocks: Vec<Block>,
     current: Option<usize>,
+    /// Nodes of the values that are computed again one by one.
+    cheap: HashMap<Value, usize>,
     renamed: HashMap<Value, Value>,
 }
 
 impl Recomputed {
-    fn new(blocks: Vec<Block>) -> Self {
-        Self { blocks, current: None, renamed: HashMap::new() }
+    fn new(tape: &Tape, checkpointing: Checkpointing) -> Self {
+        let mut recomputed = Self { blocks: Vec::new(), current: None, cheap: HashMap::new(), renamed: HashMap::new() };
+        match checkpointing {
+            Checkpointing::Off => {}
+            Checkpointing::Cheap => {
+                let cheap = tape.nodes.iter().enumerate().filter(|(_, node)| node.op.is_cheap());
+                let outputs = cheap.flat_map(|(index, node)| node.outputs.iter().map(move |&output| (output, index)));
+                recomputed.cheap = outputs.collect();
+            }
+            Checkpointing::Blocks => recomputed.blocks = tape.blocks.clone(),
+        }
+        recomputed
     }
 
-    /// Old value to recomputed value for node `index`; records the block's nodes again when it is entered.
-    /// What turns out not to be read is dropped by the compiler.
+    /// Old value to recomputed value for node `index`. What turns out not to be read is dropped by the compiler.
     fn for_node(&mut self, tape: &mut Tape, index: usize) -> HashMap<Value, Value> {
-        let block = self.blocks.iter().position(|block| block.nodes.contains(&index));
-        if block != self.current {
-            self.current = block;
-            self.renamed.clear();
-            if let Some(block) = block {
-                for at in self.blocks[block].nodes.clone() {
-                    let node = tape.nodes[at].clone();
-                    let outputs = tape.repeat(&node, |value| *self.renamed.get(&value).unwrap_or(&value));
-                    self.renamed.extend(node.outputs.iter().copied().zip(outputs));
-                }
-            }
+        self.enter_block(tape, index);
+        let node = tape.nodes[index].clone();
+        node.inputs.iter().for_each(|&input| self.compute_cheap(tape, input));
+        let mut renamed = self.renamed.clone();
+        if !self.cheap.is_empty() {
+            // What a cheap op keeps for its own gradient, as a norm its statistics, is small.
+            renamed.retain(|value, _| !node.outputs.contains(value));
         }
-        self.renamed.clone()
+        renamed
+    }
+
+    /// Records the nodes of the block around node `index` again, where backward has not been in it.
+    fn enter_block(&mut self, tape: &mut Tape, index: usize) {
+        let block = self.blocks.iter().position(|block| block.nodes.contains(&index));
+        if block == self.current {
+            return;
+        }
+        self.current = block;
+        self.renamed.clear();
+        for at in block.map_or(0..0, |block| self.blocks[block].nodes.clone()) {
+            let node = tape.nodes[at].clone();
+            self.repeat(tape, &node);
+        }
+    }
+
+    /// Records the node of a cheap value once more, and the cheap ones before it.
+    fn compute_cheap(&mut self, tape: &mut Tape, value: Value) {
+        let Some(&index) = self.cheap.get(&value).filter(|_| !self.renamed.contains_key(&value)) else { return };
+        let node = tape.nodes[index].clone();
+        node.inputs.iter().for_each(|&input| self.compute_cheap(tape, input));
+        self.repeat(tape, &node);
+    }
+
+    fn repeat(&mut self, tape: &mut Tape, node: &Node) {
+        let outputs = tape.repeat(node, |value| *self.renamed.get(&value).unwrap_or(&value));
+        self.renamed.extend(node.outputs.iter().copied().zip(outputs));
     }
 }

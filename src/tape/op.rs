@@ -14,6 +14,12 @@ pub trait Op: Debug {
     /// Appends the launches that compute the outputs from the inputs.
     fn lower(&self, lowering: &mut Lowering<'_>);
 
+    /// Whether the outputs are quickly computed again, from inputs that are kept in any case or are smaller; see
+    /// [`super::Checkpointing::Cheap`].
+    fn is_cheap(&self) -> bool {
+        false
+    }
+
     /// Whether the output is the sum of the two inputs and nothing else.
     fn is_sum(&self) -> bool {
         false

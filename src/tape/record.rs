@@ -237,6 +237,10 @@ impl Op for Reshape {
         "reshape"
     }
 
+    fn is_cheap(&self) -> bool {
+        true
+    }
+
     fn lower(&self, _lowering: &mut Lowering<'_>) {}
 
     fn backward(&self, backward: &mut Backward<'_>) {

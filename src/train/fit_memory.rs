@@ -102,7 +102,10 @@ impl Fitted {
             ));
         }
         if self.config.gradient_checkpointing != config.gradient_checkpointing {
-            changes.push("gradient checkpointing, so that a step computes about two fifths more".into());
+            changes.push(match self.config.gradient_checkpointing {
+                GradientCheckpointing::Cheap => "norms and GEGLUs computed again in backward, hardly slower".into(),
+                _ => "gradient checkpointing, so that a step computes about two fifths more".into(),
+            });
         }
         changes
     }
@@ -154,8 +157,8 @@ fn advice(config: &TrainConfig, previews: bool) -> String {
     )
 }
 
-/// The configuration and what may stand for it, from fast to slow: fp16, then fewer pictures at once, then checkpointing
-/// too. But for rounding the updates are the same ones.
+/// The configuration and what may stand for it, from fast to slow: fp16, then norms and GEGLUs computed again, then fewer
+/// pictures at once, then checkpointing too. But for rounding the updates are the same ones.
 fn candidates(config: &TrainConfig) -> Vec<TrainConfig> {
     let half = TrainConfig { mixed_precision: MixedPrecision::Fp16, ..config.clone() };
     let chosen = config.mixed_precision != MixedPrecision::Auto;
@@ -166,13 +169,14 @@ fn candidates(config: &TrainConfig) -> Vec<TrainConfig> {
         gradient_accumulation_steps: config.gradient_accumulation_steps * (config.batch_size / size),
         ..smaller.clone()
     };
-    let mut candidates: Vec<TrainConfig> = sizes.map(split).collect();
+    let splits: Vec<TrainConfig> = sizes.map(split).collect();
+    let mut candidates = vec![splits[0].clone()];
     if config.gradient_checkpointing == GradientCheckpointing::Auto {
-        let on = |candidate: &TrainConfig| TrainConfig {
-            gradient_checkpointing: GradientCheckpointing::On,
-            ..candidate.clone()
-        };
-        candidates.extend(candidates.iter().map(on).collect::<Vec<_>>());
+        for mode in [GradientCheckpointing::Cheap, GradientCheckpointing::On] {
+            candidates.extend(splits.iter().map(|split| TrainConfig { gradient_checkpointing: mode, ..split.clone() }));
+        }
+    } else {
+        candidates.extend_from_slice(&splits[1..]);
     }
     if !chosen {
         candidates.insert(0, config.clone());
@@ -208,9 +212,10 @@ mod tests {
     #[test]
     fn what_is_slower_comes_later_and_updates_stay_the_same() {
         let config = config("batch_size: 6\ngradient_accumulation_steps: 2\nmixed_precision: no\n");
-        let (auto, on) = (GradientCheckpointing::Auto, GradientCheckpointing::On);
         let splits = [(6, 2), (3, 4), (2, 6), (1, 12)];
-        let expected: Vec<_> = [auto, on].into_iter().flat_map(|mode| splits.map(|(b, a)| (b, a, mode))).collect();
+        let modes = [GradientCheckpointing::Cheap, GradientCheckpointing::On].into_iter();
+        let slower = modes.flat_map(|mode| splits.map(|(batch, accumulation)| (batch, accumulation, mode)));
+        let expected: Vec<_> = [(6, 2, GradientCheckpointing::Auto)].into_iter().chain(slower).collect();
         assert_eq!(settings(&candidates(&config)), expected);
         let fixed = TrainConfig { gradient_checkpointing: GradientCheckpointing::Off, ..config };
         assert_eq!(candidates(&fixed).len(), 4, "what the user has set stays");
@@ -221,7 +226,7 @@ mod tests {
         let candidates = candidates(&config("batch_size: 2\n"));
         let precisions: Vec<_> = candidates.iter().map(|candidate| candidate.mixed_precision).collect();
         let (auto, half) = (MixedPrecision::Auto, MixedPrecision::Fp16);
-        assert_eq!(precisions, [auto, half, half, half, half]);
+        assert_eq!(precisions, [auto, half, half, half, half, half]);
         assert_eq!((candidates[0].batch_size, candidates[1].batch_size), (2, 2));
     }
 }

@@ -1,6 +1,12 @@
 //! From pictures and captions to latents and text embeddings, computed once; the encoders are gone before training.
 
-use std::{collections::HashMap, path::Path, sync::mpsc, thread};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -123,23 +129,35 @@ fn encode_pictures(
     if !missing.is_empty() {
         let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size.0, size.1)?;
         let paths: Vec<&Path> = missing.iter().map(|&index| examples[index].path.as_path()).collect();
-        for_each_prepared(&paths, size, |at, picture| {
+        let start = Instant::now();
+        let waited = for_each_prepared(&paths, size, |at, picture| {
             let latents = encode(gpu, &encoder, paths[at], &picture)?;
             kept.put(missing[at], latents, size)?;
             counter.add(1);
             Ok(())
         })?;
+        counter.line(&in_words(paths.len(), start.elapsed(), waited));
     }
     counter.finish();
     Ok(kept.latents.into_iter().map(|latents| latents.expect("all pictures are encoded")).collect())
 }
 
-/// Hands every picture, ready for the VAE, to `take` with its place in `paths`, in order. The next ones are decoded meanwhile, one at a time.
+/// How long `count` pictures took, and how much of it the device had none to encode.
+fn in_words(count: usize, took: Duration, waited: Duration) -> String {
+    let share = 100.0 * waited.as_secs_f64() / took.as_secs_f64().max(1e-9);
+    format!(
+        "{count} pictures encoded in {:.0} s, {share:.0} % of it waiting for them to be decoded",
+        took.as_secs_f64()
+    )
+}
+
+/// Hands every picture, ready for the VAE, to `take` with its place in `paths`, in order. The next ones are decoded
+/// meanwhile, one at a time; the answer is how long `take` had to wait for them.
 fn for_each_prepared(
     paths: &[&Path],
     (width, height): (usize, usize),
     mut take: impl FnMut(usize, Vec<f32>) -> Result<()>,
-) -> Result<()> {
+) -> Result<Duration> {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(PREPARED_AHEAD);
         scope.spawn(move || {
@@ -151,7 +169,14 @@ fn for_each_prepared(
                 }
             }
         });
-        (0..paths.len()).try_for_each(|at| take(at, receiver.recv().expect("one for each path")?))
+        let mut waited = Duration::ZERO;
+        for at in 0..paths.len() {
+            let start = Instant::now();
+            let picture = receiver.recv().expect("one for each path")?;
+            waited += start.elapsed();
+            take(at, picture)?;
+        }
+        Ok(waited)
     })
 }
 

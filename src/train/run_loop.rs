@@ -2,7 +2,7 @@
 
 use std::{
     path::PathBuf,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Result, bail};
@@ -51,6 +51,8 @@ pub(super) struct Run<'a> {
     left_out: u32,
     /// When the last step ended, or the first began.
     clock: Instant,
+    /// Time in which the host made batches; the device may have waited for them.
+    pub batching: Duration,
     pub length: RunLength,
     pub started: Instant,
 }
@@ -125,6 +127,7 @@ impl<'a> Run<'a> {
             progress,
             left_out: 0,
             clock: started,
+            batching: Duration::ZERO,
             length,
             started,
         })
@@ -213,7 +216,9 @@ impl<'a> Run<'a> {
     /// Hands a step to the device. The one before, if there is one, still runs while this one is prepared; its numbers
     /// are waited for once the device has this one's gradients to compute, and before anything is updated with them.
     fn step(&mut self, epoch: u32, step: u32, update: &Update, before: Option<StepInFlight>) -> Result<StepInFlight> {
+        let start = Instant::now();
         let micro_batches = self.rules.update(self.data, step, update);
+        self.batching += start.elapsed();
         let mut losses = Vec::with_capacity(micro_batches.len());
         for batch in &micro_batches {
             self.programs.run(self.gpu, batch)?;

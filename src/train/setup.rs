@@ -147,6 +147,7 @@ pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
 pub fn checkpointing(config: &TrainConfig) -> Checkpointing {
     match config.gradient_checkpointing {
         GradientCheckpointing::On => Checkpointing::Blocks,
+        GradientCheckpointing::Cheap => Checkpointing::Cheap,
         GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
     }
 }

@@ -1,11 +1,11 @@
 //! The programs of a training run: one step, its update, accumulation, and the forward pass for probes.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::HashSet};
 
 use crate::{
     config::AdamW,
     diffusion::{NoiseSchedule, Prediction},
-    gpu::{Gpu, GpuError, Pending},
+    gpu::{Gpu, GpuError, KernelSpec, Pending},
     models::UNet,
     ops::{self, AdamWSettings, AdamWState, Loss},
     tape::{Checkpointing, DType, Plan, Program, Tape, Value, prepared_bytes, shared_bytes},
@@ -144,6 +144,13 @@ impl StepPlans {
 
     fn all(&self) -> impl Iterator<Item = &Plan> {
         self.plans.iter().chain(&self.guests)
+    }
+
+    /// The kernels of all programs, those of the first launches first.
+    pub fn kernels(&self) -> Vec<KernelSpec> {
+        let mut known = HashSet::new();
+        let specs = self.all().flat_map(Plan::launches).map(|launch| &launch.kernel);
+        specs.filter(|&spec| known.insert(spec)).cloned().collect()
     }
 
     /// Names and shapes of what the step keeps for reading.

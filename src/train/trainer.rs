@@ -49,6 +49,8 @@ pub struct RunSummary {
     pub steps: u32,
     pub planned_steps: u32,
     pub seconds: f64,
+    /// In which the host made batches of noise and latents: the device waited for no more than that.
+    pub batching_seconds: f64,
     /// A caption of the training set, for a prompt to try.
     pub example_caption: String,
     /// The page about the run; `None` where it could not be written.
@@ -94,10 +96,13 @@ pub fn run(
     }
 
     check_writable(&config.output_dir).context("output_dir")?;
-    let data = PreparedData::new(gpu, &checkpoint, config, &examples, &tokenizer)?;
-    let guides = previews.as_ref().map(|set| previews::encode(gpu, &checkpoint, &tokenizer, set)).transpose()?;
-    upload_unet(gpu, &built)?;
-    decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
+    let (data, guides) = gpu.compile_during(&plans.kernels(), || -> Result<_> {
+        let data = PreparedData::new(gpu, &checkpoint, config, &examples, &tokenizer)?;
+        let guides = previews.as_ref().map(|set| previews::encode(gpu, &checkpoint, &tokenizer, set)).transpose()?;
+        upload_unet(gpu, &built)?;
+        decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
+        Ok((data, guides))
+    })?;
     let (programs, preview_programs) = plans.compile_with_guests(gpu)?;
     let previews =
         previews.zip(guides).map(|(set, guides)| Previews::new(set, guides, preview_programs, &unet, config));
@@ -125,6 +130,7 @@ pub fn run(
         steps: end.steps,
         planned_steps: run.length.steps,
         seconds: run.started.elapsed().as_secs_f64(),
+        batching_seconds: run.batching.as_secs_f64(),
         example_caption,
         report: report.ok(),
         previews: run.drawn.pop().map(|(_, path)| path),

@@ -158,6 +158,10 @@ fn a_memory_limit_is_kept_by_fp16_then_by_splitting_batches_and_then_by_checkpoi
     let split = plan(&["batch_size=4", "mixed_precision=no", &within(gigabytes(&four))]);
     assert!(split.contains("2 at once instead of 4, with gradients summed over 2"), "{split}");
     assert!(gigabytes(&split) <= 0.9 * gigabytes(&four), "{split}");
+    let whole = ["batch_size=4", "mixed_precision=no", "lora_target=transformer"];
+    let [kept, cheap] = ["false", "cheap"]
+        .map(|mode| gigabytes(&plan(&[&whole[..], &[&format!("gradient_checkpointing={mode}")]].concat())));
+    assert!(cheap <= 0.97 * kept, "{cheap} GB with cheap values computed again, {kept} GB without");
     let one = plan(&["batch_size=1", "mixed_precision=fp16"]);
     let least = plan(&["batch_size=4", &within(gigabytes(&one))]);
     assert!(least.contains("fp16") && least.contains("gradient checkpointing"), "{least}");
