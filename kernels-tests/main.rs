@@ -9,6 +9,7 @@ mod attention;
 mod cached_attention;
 mod catalogue;
 mod combine;
+mod compile;
 mod concat;
 mod conv;
 mod convert;

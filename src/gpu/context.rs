@@ -201,26 +201,3 @@ fn install_error_callbacks(device: &wgpu::Device, failure: &Arc<Mutex<Option<Gpu
         }
     });
 }
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-    use crate::gpu::Access::{Read, Write};
-
-    #[test]
-    fn kernels_are_compiled_beside_other_work() {
-        let gpu = Gpu::open(&GpuOptions::default()).expect("the tests need a Vulkan driver");
-        let spec = KernelSpec::new("add.wgsl", "forward", &[Read, Read, Write]);
-        let specs = ["shared/quad_f32.wgsl", "shared/quad_f16.wgsl"].map(|quad| spec.clone().import(quad));
-        let start = Instant::now();
-        gpu.compile_during(&specs, || {
-            while gpu.kernel_count() < 2 {
-                assert!(start.elapsed() < Duration::from_secs(60), "nothing is compiled");
-                thread::yield_now();
-            }
-        });
-        assert_eq!(gpu.compile_during(&specs, || gpu.kernel_count()), 2, "compiled once");
-    }
-}
