@@ -25,8 +25,14 @@ fn plain(x: &Tensor, weight: &Tensor, bias: &Tensor, upstream: &Tensor) -> (Vec<
 #[test]
 fn every_storage_type_matches_plain_loops() {
     // The last two lie in panels.
-    let shapes =
-        [(vec![1, 4], 4), (vec![2, 17, 36], 60), (vec![3, 43, 132], 128), (vec![77, 128], 68), (vec![70, 320], 60)];
+    let shapes = [
+        (vec![1, 4], 4),
+        (vec![2, 17, 36], 60),
+        (vec![77, 64], 68),
+        (vec![3, 43, 132], 128),
+        (vec![77, 128], 68),
+        (vec![70, 320], 60),
+    ];
     for device in devices() {
         for (x_shape, n) in &shapes {
             for dtype in [DType::F32, DType::F16, DType::BF16] {

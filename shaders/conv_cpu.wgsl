@@ -68,7 +68,7 @@ fn broadcast(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocat
 #for q in 0..QUADS
     if quad == n && first_pixel + $(i)u < params.end_pixel {
         let at = result$i + n + $(q)u;
-        result[at] = pack4(sum$(QUADS*i+q) + addend4(at));
+        result[at] = pack4(with_addend(sum$(QUADS*i+q), at));
     }
 #end
 #end

@@ -34,7 +34,7 @@ fn naive(
             }
         }
     }
-    result[pixel.result + n] = pack4(sum + addend4(pixel.result + n));
+    result[pixel.result + n] = pack4(with_addend(sum, pixel.result + n));
 }
 
 fn tap_sum(first: u32, tap: u32, n: u32) -> vec4<f32> {

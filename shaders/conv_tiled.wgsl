@@ -101,6 +101,6 @@ fn block_at(step: u32, n: u32) -> mat4x4<f32> {
 fn store(index: u32, n: u32, sum: vec4<f32>) {
     if index < params.end_pixel && n < params.result_quads {
         let at = pixel_at(index).result + n;
-        result[at] = pack4(sum + bias4(n) + addend4(at));
+        result[at] = pack4(with_addend(sum + bias4(n), at));
     }
 }

@@ -17,6 +17,7 @@
 // vectors of four.
 // Dispatch: flat, one invocation for each vector of a plane of U, of V, or of M.
 
+#import shared/addend.wgsl
 #import shared/index.wgsl
 
 struct Params {
@@ -140,11 +141,7 @@ fn source(
 fn store(tile: Tile, row: u32, column: u32, quad: u32, value: vec4<f32>) {
     if tile.row + row < params.height && tile.column + column < params.width {
         let at = pixel_at(tile.image, tile.row + row, tile.column + column) + quad;
-        var sum = value;
-        if params.has_addend == 1u {
-            sum += unpack4(addend[at]);
-        }
-        out[at] = pack4(sum);
+        out[at] = pack4(with_addend(value, at));
     }
 }
 

@@ -8,6 +8,7 @@
 // Dispatch: flat, one invocation per (chunk, column); combine_*: (groups, B) workgroups.
 
 #import shared/activation.wgsl
+#import shared/addend.wgsl
 #import shared/chunks.wgsl
 #import shared/index.wgsl
 #import shared/reduce.wgsl
@@ -219,10 +220,7 @@ fn backward(
     let mean_weighted = means[channel.y];
     for (var at = walk.first; at < walk.end; at += walk.step) {
         let normalized = normalized(at, walk);
-        var sum = rstd * (normalized.d_x - mean_plain - normalized.x * mean_weighted);
-        if params.has_addend == 1u {
-            sum += unpack4(addend[at]);
-        }
-        d_x[at] = pack4(sum);
+        let gradient = rstd * (normalized.d_x - mean_plain - normalized.x * mean_weighted);
+        d_x[at] = pack4(with_addend(gradient, at));
     }
 }

@@ -5,6 +5,7 @@
 // sequence and pay for every barrier.
 // The bindings of x and its like may start at a later row than statistics, which is bound whole.
 
+#import shared/addend.wgsl
 #import shared/index.wgsl
 const REDUCE_LANES: u32 = 64u;
 #import shared/reduce.wgsl
@@ -76,11 +77,8 @@ fn finish_gradient_row(row: u32, mean_rstd: vec2<f32>, means: vec2<f32>, first: 
     for (var i = first; i < params.columns; i += step) {
         let at = row * params.columns + i;
         let x_hat = (unpack4(x[at]) - mean_rstd.x) * mean_rstd.y;
-        var sum = mean_rstd.y * (unpack4(d_y[at]) * gamma[i] - means.x - x_hat * means.y);
-        if params.has_addend == 1u {
-            sum += unpack4(addend[at]);
-        }
-        d_x[at] = pack4(sum);
+        let gradient = mean_rstd.y * (unpack4(d_y[at]) * gamma[i] - means.x - x_hat * means.y);
+        d_x[at] = pack4(with_addend(gradient, at));
     }
 }
 

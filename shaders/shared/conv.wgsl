@@ -9,6 +9,7 @@
 // weight: (9, K, N), or where TRANSPOSED (9, N, K), the rows of each tap perhaps in panels. All are read four channels at a
 // time.
 
+#import shared/addend.wgsl
 #import shared/panels.wgsl
 
 struct Axis {
@@ -87,14 +88,6 @@ fn weight_row(tap: u32, k: u32, n: u32, i: u32) -> u32 {
     let quad = select(n, k, TRANSPOSED == 1u);
     let tap_start = tap * 4u * params.source_quads * params.result_quads;
     return tap_start + row * params.weight_row_stride + in_panels(quad, params.weight_panel_stride);
-}
-
-// What is added to result quad `at`, from the global `addend: array<Quad>`, which lies as the result does.
-fn addend4(at: u32) -> vec4<f32> {
-    if params.has_addend == 0u {
-        return vec4<f32>();
-    }
-    return unpack4(addend[at]);
 }
 
 // The block so that block · source is the result.

@@ -9,7 +9,7 @@ use crate::{
     weights::{PartTensors, Tensor, first_non_finite},
 };
 
-use super::{Weight, padded};
+use super::Weight;
 
 /// How a stored tensor becomes a device weight. Padded rows, columns and channels are zero.
 #[derive(Clone, Copy, Debug)]
@@ -85,19 +85,23 @@ fn rearrange<const BYTES: usize>(upload: &Upload<'_>) -> Vec<u8> {
     let mut device = vec![[0u8; BYTES]; upload.weight.shape.iter().product()];
     match upload.layout {
         Layout::Vector => device[..stored.len()].copy_from_slice(stored),
-        Layout::Matrix { out_features, in_features } => {
-            matrix_to_panels(stored, &mut device, out_features, in_features);
+        Layout::Matrix { in_features, .. } => {
+            matrix_to_panels(stored, &mut device, panels_of(&upload.weight.shape), in_features);
         }
         Layout::Conv3x3 { out_channels, in_channels } => {
-            conv_to_taps(stored, &mut device, out_channels, in_channels);
+            conv_to_taps(stored, &mut device, panels_of(&upload.weight.shape[1..]), [out_channels, in_channels]);
         }
     }
     device.into_flattened()
 }
 
+/// How a matrix of this device shape lies.
+fn panels_of(shape: &[usize]) -> Panels {
+    Panels::described_by(shape).expect("the builder declares matrices")
+}
+
 /// `(out, in)` to the device's layout.
-fn matrix_to_panels<T: Copy>(stored: &[T], device: &mut [T], out_features: usize, in_features: usize) {
-    let panels = Panels::of(padded(out_features), padded(in_features));
+fn matrix_to_panels<T: Copy>(stored: &[T], device: &mut [T], panels: Panels, in_features: usize) {
     for (out, row) in stored.chunks_exact(in_features).enumerate() {
         for (panel, part) in row.chunks(PANEL).enumerate() {
             device[panels.index(out, panel * PANEL)..][..part.len()].copy_from_slice(part);
@@ -106,9 +110,8 @@ fn matrix_to_panels<T: Copy>(stored: &[T], device: &mut [T], out_features: usize
 }
 
 /// `(out, in, 9)` to nine `(in, out)` in the device's layout, in square blocks so that both sides stay in the cache.
-fn conv_to_taps<T: Copy>(stored: &[T], device: &mut [T], out_channels: usize, in_channels: usize) {
+fn conv_to_taps<T: Copy>(stored: &[T], device: &mut [T], panels: Panels, [out_channels, in_channels]: [usize; 2]) {
     const BLOCK: usize = 16;
-    let panels = Panels::of(padded(in_channels), padded(out_channels));
     for out_start in (0..out_channels).step_by(BLOCK) {
         let outs = out_start..out_channels.min(out_start + BLOCK);
         for input in 0..in_channels {
@@ -131,7 +134,7 @@ mod tests {
         let (out_channels, in_channels) = (5, 3);
         let stored: Vec<u32> = (0..(out_channels * in_channels * 9) as u32).collect();
         let mut device = vec![u32::MAX; 9 * 4 * 8];
-        conv_to_taps(&stored, &mut device, out_channels, in_channels);
+        conv_to_taps(&stored, &mut device, Panels::of(4, 8), [out_channels, in_channels]);
         for (out, input, tap) in [(0, 0, 0), (4, 2, 8), (3, 1, 5)] {
             let expected = ((out * in_channels + input) * 9 + tap) as u32;
             assert_eq!(device[(tap * 4 + input) * 8 + out], expected);
@@ -144,7 +147,7 @@ mod tests {
         let (outs, ins) = (3, 128);
         let stored: Vec<u32> = (0..(outs * ins) as u32).collect();
         let mut device = vec![u32::MAX; 4 * ins];
-        matrix_to_panels(&stored, &mut device, outs, ins);
+        matrix_to_panels(&stored, &mut device, Panels::of(4, ins), ins);
         for (out, input) in [(0, 0), (2, 63), (1, 64), (2, 127)] {
             assert_eq!(device[(input / 64 * 4 + out) * 64 + input % 64], (out * ins + input) as u32);
         }
@@ -153,7 +156,7 @@ mod tests {
         let (out_channels, in_channels) = (128, 3);
         let stored: Vec<u32> = (0..(out_channels * in_channels * 9) as u32).collect();
         let mut device = vec![u32::MAX; 9 * 4 * out_channels];
-        conv_to_taps(&stored, &mut device, out_channels, in_channels);
+        conv_to_taps(&stored, &mut device, Panels::of(4, out_channels), [out_channels, in_channels]);
         for (out, input, tap) in [(0, 0, 0), (63, 2, 8), (64, 1, 5), (127, 0, 3)] {
             let expected = ((out * in_channels + input) * 9 + tap) as u32;
             assert_eq!(device[((tap * 2 + out / 64) * 4 + input) * 64 + out % 64], expected);

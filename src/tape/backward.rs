@@ -44,7 +44,7 @@ impl Tape {
             if d_outputs.iter().all(Option::is_none) || !wants.contains(&true) {
                 continue;
             }
-            let rename = recomputed.for_node(self, index);
+            let rename = recomputed.for_node(self, index, &node);
             let d_inputs = self.backward_of(&node, d_outputs, wants, &rename);
             for (&input, gradient) in node.inputs.iter().zip(d_inputs) {
                 if let Some(gradient) = gradient {
@@ -129,10 +129,9 @@ impl Recomputed {
         recomputed
     }
 
-    /// Old value to recomputed value for node `index`. What turns out not to be read is dropped by the compiler.
-    fn for_node(&mut self, tape: &mut Tape, index: usize) -> HashMap<Value, Value> {
+    /// Old value to recomputed value for `node`, which is at `index`. What turns out not to be read is dropped by the compiler.
+    fn for_node(&mut self, tape: &mut Tape, index: usize, node: &Node) -> HashMap<Value, Value> {
         self.enter_block(tape, index);
-        let node = tape.nodes[index].clone();
         node.inputs.iter().for_each(|&input| self.compute_cheap(tape, input));
         let mut renamed = self.renamed.clone();
         if !self.cheap.is_empty() {

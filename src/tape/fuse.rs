@@ -31,11 +31,7 @@ impl Tape {
                 }
             }
         }
-        let mut index = 0;
-        self.nodes.retain(|_| {
-            index += 1;
-            !fused.contains(&(index - 1))
-        });
+        self.retain_nodes(|index| !fused.contains(&index));
     }
 
     /// Whether the node that computes `addend` can add `other` to it, which must be there by then and stay as it is.

@@ -116,11 +116,7 @@ impl Tape {
                 read.extend(&node.inputs);
             }
         }
-        let mut index = 0;
-        self.nodes.retain(|_| {
-            index += 1;
-            keep[index - 1]
-        });
+        self.retain_nodes(|index| keep[index]);
         self.blocks.clear();
     }
 }

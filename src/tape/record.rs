@@ -209,6 +209,12 @@ impl Tape {
         }
     }
 
+    /// Drops the nodes at all other places than those to `keep`.
+    pub(super) fn retain_nodes(&mut self, keep: impl Fn(usize) -> bool) {
+        let mut places = 0..;
+        self.nodes.retain(|_| places.next().is_some_and(&keep));
+    }
+
     /// Records `node` once more on other values: fresh outputs, inputs as `rename` says.
     pub(super) fn repeat(&mut self, node: &Node, rename: impl Fn(Value) -> Value) -> Vec<Value> {
         let mut outputs = Vec::with_capacity(node.outputs.len());
