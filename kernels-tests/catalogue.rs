@@ -187,7 +187,7 @@ fn layer_norm(tape: &mut Tape, dtype: DType) {
 }
 
 /// From one row to enough for the largest tile.
-const TOKENS: [usize; 4] = [1, 77, 1024, 4096];
+const TOKENS: [usize; 5] = [1, 77, 1024, 4096, 16_384];
 
 fn linear(tape: &mut Tape, dtype: DType) {
     for (stored, tokens) in WEIGHT_TYPES.into_iter().flat_map(|stored| TOKENS.map(|tokens| (stored, tokens))) {

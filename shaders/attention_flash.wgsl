@@ -18,7 +18,13 @@
 const EXCHANGED: u32 = 1u;
 
 // Keys, then values, of the current block.
-var<workgroup> tile: array<vec4<f32>, COLUMNS * TILE4>;
+var<workgroup> tile: array<vec4<f32>, BLOCK>;
+
+fn put(i: u32, quad: Quad, inside: bool) {
+    if i < BLOCK {
+        tile[i] = select(vec4<f32>(), unpack4(quad), inside);
+    }
+}
 
 fn mask(scores: vec4<f32>, query: u32, key: u32) -> vec4<f32> {
     let keys = vec4<bool>(
@@ -44,11 +50,15 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
 #end
 
     let end = select(params.keys, min(params.keys, (workgroup.x + 1u) * TILE_ROWS), CAUSAL == 1u);
+#for e in 0..EACH
+    var k_next$e = k[streamed(local + $(e)u * WORKGROUP, batch, params.keys, 0u, head).at];
+#end
     for (var first = 0u; first < end; first += COLUMNS) {
-        for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
-            let source = streamed(i, batch, params.keys, first, head);
-            tile[i] = select(vec4<f32>(), unpack4(k[source.at]), source.inside);
-        }
+#for e in 0..EACH
+        let source$e = streamed(local + $(e)u * WORKGROUP, batch, params.keys, first, head);
+        put(local + $(e)u * WORKGROUP, k_next$e, source$e.inside);
+        let v_next$e = v[source$e.at];
+#end
         workgroupBarrier();
 #for j in 0..COLUMNS/4
 #for r in 0..ROWS
@@ -62,7 +72,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
             let k2 = tile[at + 2 * TILE4];
             let k3 = tile[at + 3 * TILE4];
 #for r in 0..ROWS
-            s_$(r)_$j += dots(q_$(r)_$c, k0, k1, k2, k3);
+            s_$(r)_$j = plus_dots(s_$(r)_$j, q_$(r)_$c, k0, k1, k2, k3);
 #end
         }
 #end
@@ -71,10 +81,10 @@ fn forward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
 #end
 #end
         workgroupBarrier();
-        for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
-            let source = streamed(i, batch, params.keys, first, head);
-            tile[i] = select(vec4<f32>(), unpack4(v[source.at]), source.inside);
-        }
+#for e in 0..EACH
+        put(local + $(e)u * WORKGROUP, v_next$e, source$e.inside);
+        k_next$e = k[streamed(local + $(e)u * WORKGROUP, batch, params.keys, first + COLUMNS, head).at];
+#end
 #for r in 0..ROWS
         var top_$r = largest_$r;
 #for j in 0..COLUMNS/4

@@ -20,10 +20,17 @@
 
 const EXCHANGED: u32 = 2u;
 
-var<workgroup> q_tile: array<vec4<f32>, COLUMNS * TILE4>;
-var<workgroup> d_out_tile: array<vec4<f32>, COLUMNS * TILE4>;
+var<workgroup> q_tile: array<vec4<f32>, BLOCK>;
+var<workgroup> d_out_tile: array<vec4<f32>, BLOCK>;
 var<workgroup> lse_tile: array<f32, COLUMNS>;
 var<workgroup> delta_tile: array<f32, COLUMNS>;
+
+fn put(i: u32, q_quad: Quad, d_out_quad: Quad, inside: bool) {
+    if i < BLOCK {
+        q_tile[i] = select(vec4<f32>(), unpack4(q_quad), inside);
+        d_out_tile[i] = select(vec4<f32>(), unpack4(d_out_quad), inside);
+    }
+}
 
 // exp(s − lse), zero where the key is masked or the query is none.
 fn probabilities(scores: vec4<f32>, lse: vec4<f32>, query: u32, key: u32) -> vec4<f32> {
@@ -53,17 +60,28 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
 
     // Under a causal mask, the queries before a tile's first key see none of its keys.
     let start = select(0u, workgroup.x * TILE_ROWS / COLUMNS * COLUMNS, CAUSAL == 1u);
+#for e in 0..EACH
+    var next$e = streamed(local + $(e)u * WORKGROUP, batch, params.queries, start, head);
+    var q_next$e = q[next$e.at];
+    var d_out_next$e = d_out[next$e.at];
+#end
+    var statistic = statistic_index(batch, head, min(start + local % COLUMNS, params.queries - 1u));
+    var lse_next = lse[statistic];
+    var delta_next = delta[statistic];
     for (var first = start; first < params.queries; first += COLUMNS) {
-        for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
-            let source = streamed(i, batch, params.queries, first, head);
-            q_tile[i] = select(vec4<f32>(), unpack4(q[source.at]), source.inside);
-            d_out_tile[i] = select(vec4<f32>(), unpack4(d_out[source.at]), source.inside);
-        }
+#for e in 0..EACH
+        put(local + $(e)u * WORKGROUP, q_next$e, d_out_next$e, next$e.inside);
+        next$e = streamed(local + $(e)u * WORKGROUP, batch, params.queries, first + COLUMNS, head);
+        q_next$e = q[next$e.at];
+        d_out_next$e = d_out[next$e.at];
+#end
         if local < COLUMNS {
-            let at = statistic_index(batch, head, min(first + local, params.queries - 1u));
-            lse_tile[local] = lse[at];
-            delta_tile[local] = delta[at];
+            lse_tile[local] = lse_next;
+            delta_tile[local] = delta_next;
         }
+        statistic = statistic_index(batch, head, min(first + COLUMNS + local % COLUMNS, params.queries - 1u));
+        lse_next = lse[statistic];
+        delta_next = delta[statistic];
         workgroupBarrier();
 #for j in 0..COLUMNS/4
 #for r in 0..ROWS
@@ -82,8 +100,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
             let d2 = d_out_tile[at + 2 * TILE4];
             let d3 = d_out_tile[at + 3 * TILE4];
 #for r in 0..ROWS
-            s_$(r)_$j += dots(k_$(r)_$c, q0, q1, q2, q3);
-            dp_$(r)_$j += dots(v_$(r)_$c, d0, d1, d2, d3);
+            s_$(r)_$j = plus_dots(s_$(r)_$j, k_$(r)_$c, q0, q1, q2, q3);
+            dp_$(r)_$j = plus_dots(dp_$(r)_$j, v_$(r)_$c, d0, d1, d2, d3);
 #end
         }
 #end

@@ -19,8 +19,15 @@
 
 const EXCHANGED: u32 = 2u;
 
-var<workgroup> k_tile: array<vec4<f32>, COLUMNS * TILE4>;
-var<workgroup> v_tile: array<vec4<f32>, COLUMNS * TILE4>;
+var<workgroup> k_tile: array<vec4<f32>, BLOCK>;
+var<workgroup> v_tile: array<vec4<f32>, BLOCK>;
+
+fn put(i: u32, k_quad: Quad, v_quad: Quad, inside: bool) {
+    if i < BLOCK {
+        k_tile[i] = select(vec4<f32>(), unpack4(k_quad), inside);
+        v_tile[i] = select(vec4<f32>(), unpack4(v_quad), inside);
+    }
+}
 
 // exp(s − lse), zero where the key is masked.
 fn probabilities(scores: vec4<f32>, lse: f32, query: u32, key: u32) -> vec4<f32> {
@@ -48,12 +55,18 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
 #end
 
     let end = select(params.keys, min(params.keys, (workgroup.x + 1u) * TILE_ROWS), CAUSAL == 1u);
+#for e in 0..EACH
+    var next$e = streamed(local + $(e)u * WORKGROUP, batch, params.keys, 0u, head);
+    var k_next$e = k[next$e.at];
+    var v_next$e = v[next$e.at];
+#end
     for (var first = 0u; first < end; first += COLUMNS) {
-        for (var i = local; i < COLUMNS * TILE4; i += WORKGROUP) {
-            let source = streamed(i, batch, params.keys, first, head);
-            k_tile[i] = select(vec4<f32>(), unpack4(k[source.at]), source.inside);
-            v_tile[i] = select(vec4<f32>(), unpack4(v[source.at]), source.inside);
-        }
+#for e in 0..EACH
+        put(local + $(e)u * WORKGROUP, k_next$e, v_next$e, next$e.inside);
+        next$e = streamed(local + $(e)u * WORKGROUP, batch, params.keys, first + COLUMNS, head);
+        k_next$e = k[next$e.at];
+        v_next$e = v[next$e.at];
+#end
         workgroupBarrier();
 #for j in 0..COLUMNS/4
 #for r in 0..ROWS
@@ -72,8 +85,8 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
             let v2 = v_tile[at + 2 * TILE4];
             let v3 = v_tile[at + 3 * TILE4];
 #for r in 0..ROWS
-            s_$(r)_$j += dots(q_$(r)_$c, k0, k1, k2, k3);
-            dp_$(r)_$j += dots(d_out_$(r)_$c, v0, v1, v2, v3);
+            s_$(r)_$j = plus_dots(s_$(r)_$j, q_$(r)_$c, k0, k1, k2, k3);
+            dp_$(r)_$j = plus_dots(dp_$(r)_$j, d_out_$(r)_$c, v0, v1, v2, v3);
 #end
         }
 #end

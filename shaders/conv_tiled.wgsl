@@ -2,7 +2,10 @@
 //
 // A workgroup of 128 invocations computes 16·ROWS pixels × 64 result channels, an invocation ROWS pixels × two quads.
 // Tap by tap, 16 source channels of the pixels and the weights between them and the result channels pass through
-// workgroup memory (ROWS + 4 KiB). Neighbouring invocations read neighbouring quads there, so that no bank serves two.
+// workgroup memory (ROWS + 4 KiB); a tap's next ones are read into registers, as they are stored, while the present ones
+// are multiplied. No read is behind a branch: compilers wait for it there.
+// Neighbouring invocations use neighbouring quads of workgroup memory, so that no bank serves two; where they write with a
+// stride instead, the quads of a row are mixed.
 // Dispatch: (pixels / (16·ROWS), N / 64), rounded up.
 
 #import shared/conv.wgsl
@@ -43,64 +46,113 @@ fn tiled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
 #for l in 0..ROWS/2
             let inside$l = load_index$l < params.end_pixel && inside(load$l, row, column);
             let at$l = source_at(load$l, row, column);
+            var source_next$l = load_source(at$l, local % STEP, inside$l);
+#end
+#for w in 0..2
+            var weight_next$w = load_weight(tap, 0u, first_quad, local + $(128*w)u);
 #end
             for (var first = 0u; first < params.source_quads; first += STEP) {
-                let k = first + local % STEP;
-                let bound = k < params.source_quads;
 #for l in 0..ROWS/2
-                var loaded$l = vec4<f32>();
-                if bound && inside$l {
-                    loaded$l = unpack4(source[at$l + k]);
-                }
-                source_tile[local % STEP * PIXELS + $(32*l) + local / STEP] = loaded$l;
+                source_tile[source_in_tile(local % STEP, $(32*l) + local / STEP)] = unpack4(source_next$l);
 #end
-                load_weights(tap, first, first_quad, local);
-                load_weights(tap, first, first_quad, local + 128u);
+#for w in 0..2
+                put_weight(weight_next$w, local + $(128*w)u);
+#end
                 workgroupBarrier();
+#for l in 0..ROWS/2
+                source_next$l = load_source(at$l, first + STEP + local % STEP, inside$l);
+#end
+#for w in 0..2
+                weight_next$w = load_weight(tap, first + STEP, first_quad, local + $(128*w)u);
+#end
                 for (var step = 0u; step < STEP; step++) {
                     let block0 = block_at(step, along);
                     let block1 = block_at(step, along + 8u);
 #for r in 0..ROWS
-                    let x$r = source_tile[step * PIXELS + $(16*r) + across];
-                    sum$(r)_0 += block0 * x$r;
-                    sum$(r)_1 += block1 * x$r;
+                    let x$r = source_tile[source_in_tile(step, $(16*r) + across)];
+#for i in 0..4
+                    sum$(r)_0 += block0[$i] * x$r[$i];
+                    sum$(r)_1 += block1[$i] * x$r[$i];
+#end
 #end
                 }
                 workgroupBarrier();
             }
         }
     }
+    let last_quad = params.result_quads - 1u;
+#for q in 0..2
+    let n$q = first_quad + along + $(8*q);
+    let bias$q = bias4(min(n$q, last_quad));
+#end
 #for r in 0..ROWS
-    store(first_pixel + $(16*r) + across, first_quad + along, sum$(r)_0);
-    store(first_pixel + $(16*r) + across, first_quad + along + 8u, sum$(r)_1);
+    let index$r = first_pixel + $(16*r) + across;
+    let to$r = pixel_at(min(index$r, params.end_pixel - 1u)).result;
+#for q in 0..2
+    sum$(r)_$q += bias$q;
+#end
+#end
+    if params.has_addend != 0u {
+#for r in 0..ROWS
+#for q in 0..2
+        sum$(r)_$q += unpack4(addend[to$r + min(n$q, last_quad)]);
+#end
+#end
+    }
+#for r in 0..ROWS
+#for q in 0..2
+    if index$r < params.end_pixel && n$q < params.result_quads {
+        result[to$r + n$q] = pack4(sum$(r)_$q);
+    }
+#end
 #end
 }
 
-// Loads quad `index` of the 256 of the weight tile, in the order of the weight's memory.
-fn load_weights(tap: u32, first: u32, first_quad: u32, index: u32) {
-    var step = index / (4u * QUADS);
-    var i = index / QUADS % 4u;
-    var n = index % QUADS;
+// Source quad k of the pixel that starts at `at`; zero outside of the picture and past the last quad.
+fn load_source(at: u32, k: u32, inside: bool) -> Quad {
+    let within = inside && k < params.source_quads;
+    return select(Quad(), source[select(0u, at + k, within)], within);
+}
+
+fn source_in_tile(step: u32, pixel: u32) -> u32 {
+    return step * PIXELS + (pixel ^ (2u * step));
+}
+
+// A vector of the weight tile: row i of the block between source quad `step` and result quad n.
+struct WeightPlace {
+    step: u32,
+    i: u32,
+    n: u32,
+}
+
+// Which vector is `index` of the 256, in the order of the weight's memory.
+fn weight_place(index: u32) -> WeightPlace {
     if TRANSPOSED == 1u {
-        step = index % STEP;
-        i = index / STEP % 4u;
-        n = index / (4u * STEP);
+        return WeightPlace(index % STEP, index / STEP % 4u, index / (4u * STEP));
     }
-    var loaded = vec4<f32>();
-    if first + step < params.source_quads && first_quad + n < params.result_quads {
-        loaded = weight4(weight_row(tap, first + step, first_quad + n, i));
-    }
-    weight_tile[(step * 4u + i) * QUADS + n] = loaded;
+    return WeightPlace(index / (4u * QUADS), index / QUADS % 4u, index % QUADS);
+}
+
+fn weight_in_tile(place: WeightPlace) -> u32 {
+    return (place.step * 4u + place.i) * QUADS + (place.n ^ (2u * place.step + place.i % 2u));
+}
+
+// Vector `index` of the tile whose source quads begin at `first`; zero past the last source and result quad.
+fn load_weight(tap: u32, first: u32, first_quad: u32, index: u32) -> WeightVec {
+    let place = weight_place(index);
+    let within = first + place.step < params.source_quads && first_quad + place.n < params.result_quads;
+    let at = weight_row(tap, first + place.step, first_quad + place.n, place.i);
+    return select(WeightVec(), weight[select(0u, at, within)], within);
+}
+
+fn put_weight(vector: WeightVec, index: u32) {
+    weight_tile[weight_in_tile(weight_place(index))] = unpack_weight(vector);
 }
 
 fn block_at(step: u32, n: u32) -> mat4x4<f32> {
-    let at = step * 4u * QUADS + n;
-    return weight_block(weight_tile[at], weight_tile[at + QUADS], weight_tile[at + 2u * QUADS], weight_tile[at + 3u * QUADS]);
-}
-
-fn store(index: u32, n: u32, sum: vec4<f32>) {
-    if index < params.end_pixel && n < params.result_quads {
-        let at = pixel_at(index).result + n;
-        result[at] = pack4(with_addend(sum + bias4(n), at));
-    }
+    return weight_block(
+#for i in 0..4
+        weight_tile[weight_in_tile(WeightPlace(step, $(i)u, n))],
+#end
+    );
 }

@@ -5,10 +5,14 @@
 // then read neighbouring vec4s, and invocations of equal slice read the same one. Dot products over a whole head are
 // sums over the SLICES invocations, exchanged through `partials`.
 //
-// The kernel defines HEAD4, SLICES, SLICE4, ROWS, COLUMNS and WORKGROUP, and EXCHANGED: how many dot products a pair of
-// rows needs.
+// A block's elements are read EACH per invocation into registers, ahead of their use, and put into workgroup memory where
+// the last block's are no longer wanted.
+//
+// The kernel defines HEAD4, SLICES, SLICE4, ROWS, COLUMNS, WORKGROUP and EACH, and EXCHANGED: how many dot products a
+// pair of rows needs.
 
 const TILE4: u32 = SLICES * SLICE4; // vec4s per row of a streamed block; those from HEAD4 on are zero
+const BLOCK: u32 = COLUMNS * TILE4; // vec4s of a streamed block
 const TILE_ROWS: u32 = WORKGROUP / SLICES * ROWS;
 const PARTIALS: u32 = WORKGROUP * ROWS * COLUMNS / 4;
 
@@ -27,8 +31,13 @@ fn streamed(i: u32, batch: u32, rows: u32, first: u32, head: u32) -> Source {
     return Source(at, row < rows && component < HEAD4);
 }
 
-fn dots(a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>) -> vec4<f32> {
-    return vec4<f32>(dot(a, b0), dot(a, b1), dot(a, b2), dot(a, b3));
+// The dot products of `a` with four others, added to `sum`: a product and a sum each, so that compilers fuse them.
+fn plus_dots(sum: vec4<f32>, a: vec4<f32>, b0: vec4<f32>, b1: vec4<f32>, b2: vec4<f32>, b3: vec4<f32>) -> vec4<f32> {
+    var sums = sum;
+#for i in 0..4
+    sums += a[$i] * vec4<f32>(b0[$i], b1[$i], b2[$i], b3[$i]);
+#end
+    return sums;
 }
 
 // Sum over the invocations that share a row; `first` is that of slice 0.

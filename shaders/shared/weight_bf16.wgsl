@@ -3,9 +3,12 @@
 
 alias WeightVec = vec2<u32>;
 
-// Elements 4·i to 4·i + 3.
-fn weight4(i: u32) -> vec4<f32> {
-    let packed = weight[i];
+fn unpack_weight(packed: WeightVec) -> vec4<f32> {
     let words = vec4<u32>(packed.x << 16u, packed.x & 0xffff0000u, packed.y << 16u, packed.y & 0xffff0000u);
     return bitcast<vec4<f32>>(words);
+}
+
+// Elements 4·i to 4·i + 3.
+fn weight4(i: u32) -> vec4<f32> {
+    return unpack_weight(weight[i]);
 }

@@ -2,7 +2,11 @@
 
 alias WeightVec = vec4<f32>;
 
+fn unpack_weight(packed: WeightVec) -> vec4<f32> {
+    return packed;
+}
+
 // Elements 4·i to 4·i + 3.
 fn weight4(i: u32) -> vec4<f32> {
-    return weight[i];
+    return unpack_weight(weight[i]);
 }

@@ -53,6 +53,7 @@ impl Tile {
             .constant("ROWS", self.rows as u32)
             .constant("COLUMNS", self.columns as u32)
             .constant("WORKGROUP", self.invocations as u32)
+            .constant("EACH", (self.columns * self.slices * self.slice4(head)).div_ceil(self.invocations) as u32)
     }
 
     /// Rows that a workgroup owns.

@@ -88,6 +88,11 @@ impl Tile {
         (4 * self.lanes_n * self.columns4) as usize
     }
 
+    /// Blocks of four by four that an invocation reads of a tile of so many along M or N, by four along K.
+    fn blocks_each(self, across: u32) -> u32 {
+        (4 * across).div_ceil(self.lanes_m * self.lanes_n)
+    }
+
     fn workgroups(self, m: usize, n: usize) -> usize {
         m.div_ceil(self.rows()) * n.div_ceil(self.columns())
     }
@@ -149,6 +154,8 @@ fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
         .constant("LANES_N", tile.lanes_n)
         .constant("ROWS4", tile.rows4)
         .constant("COLUMNS4", tile.columns4)
+        .constant("A_EACH", tile.blocks_each(tile.lanes_m * tile.rows4))
+        .constant("B_EACH", tile.blocks_each(tile.lanes_n * tile.columns4))
         .constant("A_ALONG_K", (gemm.layout != Layout::TN).into())
         .constant("B_ALONG_K", (gemm.layout == Layout::NT).into());
     let kernel = gemm.imports(lowering, kernel);
