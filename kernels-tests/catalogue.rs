@@ -140,8 +140,8 @@ fn conv3x3(tape: &mut Tape, dtype: DType) {
     let geometries = [ConvGeometry::Same, ConvGeometry::Down, ConvGeometry::DownAsymmetric];
     for (stored, geometry) in WEIGHT_TYPES.into_iter().flat_map(|stored| geometries.map(|geometry| (stored, geometry)))
     {
-        // From too small for a tile to enough for the largest.
-        for side in [4, 8, 16, 32, 64] {
+        // From too small for a tile to enough for the largest, by way of all slices.
+        for side in [4, 18, 23, 32, 44, 64, 128] {
             let x = activation(tape, &[1, side, side, 320], dtype);
             let (weight, bias) = (tape.input_of("weight", &[9, 320, 320], stored), input(tape, &[320]));
             let out = ops::conv3x3(tape, x, weight, Some(bias), geometry);

@@ -22,8 +22,8 @@ const fn case(x: [usize; 4], c_out: usize, geometry: ConvGeometry, dtype: DType)
 }
 
 /// Single pixels, primes, one more and one less than a tile's pixels and channels, several images, and pictures large
-/// enough for the larger tiles and for Winograd's tiles, of odd sides too.
-const CASES: [Case; 24] = [
+/// enough for the larger tiles, with taps in slices and whole, and for Winograd's tiles, of odd sides too.
+const CASES: [Case; 26] = [
     case([1, 1, 1, 4], 4, ConvGeometry::Same, DType::F32),
     case([1, 1, 17, 8], 36, ConvGeometry::Same, DType::F16),
     case([2, 5, 7, 12], 20, ConvGeometry::Same, DType::BF16),
@@ -31,6 +31,8 @@ const CASES: [Case; 24] = [
     case([2, 3, 11, 60], 28, ConvGeometry::Same, DType::F16),
     case([3, 16, 16, 4], 132, ConvGeometry::Same, DType::F32),
     case([1, 90, 97, 4], 64, ConvGeometry::Same, DType::F32),
+    case([1, 71, 73, 4], 64, ConvGeometry::Same, DType::BF16),
+    case([1, 53, 55, 4], 64, ConvGeometry::Same, DType::F16),
     case([1, 128, 129, 4], 64, ConvGeometry::Same, DType::F16),
     case([1, 7, 9, 24], 72, ConvGeometry::Same, DType::F16),
     case([2, 5, 4, 40], 64, ConvGeometry::Same, DType::BF16),

@@ -14,6 +14,7 @@ mod concat;
 mod conv;
 mod convert;
 mod crop;
+mod gpu_compiler;
 mod grad_norm;
 mod group_norm;
 mod half_activations;

@@ -24,14 +24,14 @@ const MAX_WORKGROUP_MEMORY: u32 = 16 << 10;
 const MAX_STORAGE_BUFFERS: usize = 8;
 
 /// A kernel as some launch uses it.
-struct Used {
-    spec: KernelSpec,
-    variant: Variant,
+pub struct Used {
+    pub spec: KernelSpec,
+    pub variant: Variant,
     params_bytes: usize,
 }
 
 /// The kernels of all ops in all variants, each once, under the strictest variant that uses it.
-fn used_kernels() -> Vec<Used> {
+pub fn used_kernels() -> Vec<Used> {
     let mut used: Vec<Used> = Vec::new();
     let mut known: HashMap<KernelSpec, usize> = HashMap::new();
     for variant in [Variant::Naive, Variant::Portable, Variant::CpuDriver] {
@@ -112,7 +112,7 @@ fn naive_and_portable_kernels_keep_webgpus_default_limits() {
 #[test]
 fn kernels_translate_to_every_shading_language() {
     for_each_kernel(|_, parsed| {
-        parsed.to_spirv();
+        parsed.to_spirv(true);
         parsed.to_msl();
         parsed.to_hlsl();
     });

@@ -6,7 +6,9 @@
 // are multiplied. No read is behind a branch: compilers wait for it there.
 // Neighbouring invocations use neighbouring quads of workgroup memory, so that no bank serves two; where they write with a
 // stride instead, the quads of a row are mixed.
-// Dispatch: (pixels / (16·ROWS), N / 64), rounded up.
+// Where pixels are few, the taps are cut into slices that different workgroups add up; gemm_reduce.wgsl then sums the
+// slices, and adds bias and addend.
+// Dispatch: (pixels / (16·ROWS), N / 64, slices), rounded up.
 
 #import shared/conv.wgsl
 
@@ -14,7 +16,7 @@
 @group(0) @binding(1) var<storage, read> source: array<Quad>; // (B, H, W, K / 4)
 @group(0) @binding(2) var<storage, read> weight: array<WeightVec>; // (9, K, N) or (9, N, K), by four
 @group(0) @binding(3) var<storage, read> addend: array<Quad>; // (B, H, W, N / 4), or anything
-@group(0) @binding(4) var<storage, read_write> result: array<Quad>; // (B, H, W, N / 4)
+@group(0) @binding(4) var<storage, read_write> result: array<ResultQuad>; // (B, H, W, N / 4), or (slices, pixels, N / 4)
 @group(0) @binding(5) var<storage, read> bias: array<vec4<f32>>; // (N / 4)
 
 const STEP: u32 = 4u; // source quads per pass
@@ -28,6 +30,7 @@ var<workgroup> weight_tile: array<vec4<f32>, 256>; // (STEP, 4 rows of a block, 
 fn tiled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let first_pixel = params.first_pixel + workgroup.x * PIXELS;
     let first_quad = workgroup.y * QUADS;
+    let slice = workgroup.z;
     // What this invocation computes: pixels first_pixel + 16·r + across, quads first_quad + 8·q + along.
     let along = local % 8u;
     let across = local / 8u;
@@ -40,44 +43,45 @@ fn tiled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
     var sum$(r)_0 = vec4<f32>();
     var sum$(r)_1 = vec4<f32>();
 #end
-    for (var row = 0u; row < params.rows.taps; row++) {
-        for (var column = 0u; column < params.columns.taps; column++) {
-            let tap = weight_tap(row, column);
+    let taps = params.rows.taps * params.columns.taps;
+    for (var tap = taps * slice / params.slices; tap < taps * (slice + 1u) / params.slices; tap++) {
+        let row = tap / params.columns.taps;
+        let column = tap % params.columns.taps;
+        let weights = weight_tap(row, column);
 #for l in 0..ROWS/2
-            let inside$l = load_index$l < params.end_pixel && inside(load$l, row, column);
-            let at$l = source_at(load$l, row, column);
-            var source_next$l = load_source(at$l, local % STEP, inside$l);
+        let inside$l = load_index$l < params.end_pixel && inside(load$l, row, column);
+        let at$l = source_at(load$l, row, column);
+        var source_next$l = load_source(at$l, local % STEP, inside$l);
 #end
 #for w in 0..2
-            var weight_next$w = load_weight(tap, 0u, first_quad, local + $(128*w)u);
+        var weight_next$w = load_weight(weights, 0u, first_quad, local + $(128*w)u);
 #end
-            for (var first = 0u; first < params.source_quads; first += STEP) {
+        for (var first = 0u; first < params.source_quads; first += STEP) {
 #for l in 0..ROWS/2
-                source_tile[source_in_tile(local % STEP, $(32*l) + local / STEP)] = unpack4(source_next$l);
+            source_tile[source_in_tile(local % STEP, $(32*l) + local / STEP)] = unpack4(source_next$l);
 #end
 #for w in 0..2
-                put_weight(weight_next$w, local + $(128*w)u);
+            put_weight(weight_next$w, local + $(128*w)u);
 #end
-                workgroupBarrier();
+            workgroupBarrier();
 #for l in 0..ROWS/2
-                source_next$l = load_source(at$l, first + STEP + local % STEP, inside$l);
+            source_next$l = load_source(at$l, first + STEP + local % STEP, inside$l);
 #end
 #for w in 0..2
-                weight_next$w = load_weight(tap, first + STEP, first_quad, local + $(128*w)u);
+            weight_next$w = load_weight(weights, first + STEP, first_quad, local + $(128*w)u);
 #end
-                for (var step = 0u; step < STEP; step++) {
-                    let block0 = block_at(step, along);
-                    let block1 = block_at(step, along + 8u);
+            for (var step = 0u; step < STEP; step++) {
+                let block0 = block_at(step, along);
+                let block1 = block_at(step, along + 8u);
 #for r in 0..ROWS
-                    let x$r = source_tile[source_in_tile(step, $(16*r) + across)];
+                let x$r = source_tile[source_in_tile(step, $(16*r) + across)];
 #for i in 0..4
-                    sum$(r)_0 += block0[$i] * x$r[$i];
-                    sum$(r)_1 += block1[$i] * x$r[$i];
+                sum$(r)_0 += block0[$i] * x$r[$i];
+                sum$(r)_1 += block1[$i] * x$r[$i];
 #end
 #end
-                }
-                workgroupBarrier();
             }
+            workgroupBarrier();
         }
     }
     let last_quad = params.result_quads - 1u;
@@ -87,7 +91,7 @@ fn tiled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
 #end
 #for r in 0..ROWS
     let index$r = first_pixel + $(16*r) + across;
-    let to$r = pixel_at(min(index$r, params.end_pixel - 1u)).result;
+    let to$r = result_at(min(index$r, params.end_pixel - 1u), slice);
 #for q in 0..2
     sum$(r)_$q += bias$q;
 #end
@@ -102,10 +106,18 @@ fn tiled(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_
 #for r in 0..ROWS
 #for q in 0..2
     if index$r < params.end_pixel && n$q < params.result_quads {
-        result[to$r + n$q] = pack4(sum$(r)_$q);
+        result[to$r + n$q] = pack_result(sum$(r)_$q);
     }
 #end
 #end
+}
+
+// Where the result of a pixel, or what a slice adds to it, begins.
+fn result_at(index: u32, slice: u32) -> u32 {
+    if params.slices == 1u {
+        return pixel_at(index).result;
+    }
+    return (slice * (params.end_pixel - params.first_pixel) + index - params.first_pixel) * params.result_quads;
 }
 
 // Source quad k of the pixel that starts at `at`; zero outside of the picture and past the last quad.

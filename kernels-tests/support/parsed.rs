@@ -6,7 +6,7 @@ use lora_wgpu::gpu::{Access, KernelSpec};
 use naga::{
     AddressSpace, GlobalVariable, Handle, Module, ShaderStage, StorageAccess,
     back::{hlsl, msl, spv},
-    proc::Layouter,
+    proc::{BoundsCheckPolicies, BoundsCheckPolicy, Layouter},
     valid::{Capabilities, FunctionInfo, ModuleInfo, ValidationFlags, Validator},
 };
 
@@ -96,12 +96,19 @@ impl Parsed {
         Some((ShaderStage::Compute, self.entry.to_owned()))
     }
 
-    /// Vulkan 1.1's SPIR-V.
-    pub fn to_spirv(&self) {
-        let options = spv::Options { lang_version: (1, 3), ..Default::default() };
+    /// Vulkan 1.1's SPIR-V, with runtime checks or, as in release builds, without.
+    pub fn to_spirv(&self, checks: bool) -> Vec<u32> {
+        let mut options = spv::Options { lang_version: (1, 3), ..Default::default() };
+        if !checks {
+            let unchecked = BoundsCheckPolicy::Unchecked;
+            options.bounds_check_policies =
+                BoundsCheckPolicies { index: unchecked, buffer: unchecked, ..Default::default() };
+            options.zero_initialize_workgroup_memory = spv::ZeroInitializeWorkgroupMemoryMode::None;
+            options.force_loop_bounding = false;
+        }
         let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: self.entry.to_owned() };
         let written = spv::write_vec(&self.module, &self.info, &options, Some(&pipeline));
-        written.unwrap_or_else(|error| panic!("{}: SPIR-V: {error}", self.label));
+        written.unwrap_or_else(|error| panic!("{}: SPIR-V: {error}", self.label))
     }
 
     pub fn to_msl(&self) {

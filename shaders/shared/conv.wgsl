@@ -38,6 +38,7 @@ struct Params {
     weight_row_stride: u32, // quads from one row of weights to the next
     weight_panel_stride: u32, // and from one panel to the next
     has_addend: u32,
+    slices: u32, // how many workgroups share the taps of a result
 }
 
 // What a grid pixel needs to know.

@@ -147,6 +147,21 @@ pub(super) fn launch_gemm(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     }
 }
 
+/// Appends `c = Σ partial + bias + addend`, the sum over the first dimension of `partial`, `(slices, M, N)`.
+pub(super) fn launch_sum_of_slices(
+    lowering: &mut Lowering<'_>,
+    partial: Value,
+    bias: Option<Value>,
+    addend: Option<Value>,
+    c: Value,
+) {
+    let &[slices, m, n] = lowering.shape(partial) else { panic!("gemm: slices of a matrix") };
+    let [a, b, c] = [partial, partial, c].map(|value| Operand::matrix(value, n));
+    let addend = addend.map(|value| Operand::matrix(value, n));
+    let sum = Gemm { bias, addend, ..Gemm::new(Layout::NT, [m, n, 0], a, b, c) };
+    kernels::launch_reduce(lowering, &sum, partial, slices);
+}
+
 /// The shared shader file that reads frozen matrices of a storage type.
 ///
 /// # Panics

@@ -10,6 +10,7 @@ use crate::{
 use super::{
     super::{
         bands::BAND_ALIGNMENT,
+        gemm::launch_sum_of_slices,
         panels::Panels,
         quads::{cost_of, quad_import},
     },
@@ -37,7 +38,7 @@ struct Params {
     weight_row_stride: u32,
     weight_panel_stride: u32,
     has_addend: u32,
-    padding: u32,
+    slices: u32,
 }
 
 /// One image tensor of a convolution, `(B, rows, columns, channels)`, cut by rows.
@@ -100,12 +101,19 @@ impl Gather {
         if let Some(winograd) = Winograd::choose(lowering, self) {
             return winograd.launch(lowering);
         }
-        let pixels = self.pixels();
+        let (pixels, channels) = (self.pixels(), self.result.channels);
+        let (variant, limit) = (lowering.caps().variant, lowering.caps().max_binding as usize);
         let k = self.taps() * self.source.channels;
-        let tile = Tile::choose(lowering.caps().variant, pixels, self.result.channels, k);
-        let max_pixels = tile.max_pixels(self.result.channels).min(MAX_FLOPS / self.flops_per_pixel());
-        for band in self.bands(lowering.caps().max_binding as usize, max_pixels, 1) {
-            self.launch_band(lowering, &tile, &band);
+        let most_pixels = |tile: Tile| tile.max_pixels(channels).min(MAX_FLOPS / self.flops_per_pixel());
+        let sliced = Tile::choose(variant, pixels, channels, k, true);
+        let partial_bytes = 4 * sliced.slices() * pixels * channels;
+        let whole = self.bands(limit, most_pixels(sliced), 1).len() == 1;
+        if sliced.slices() > 1 && self.is_dense() && whole && partial_bytes <= limit {
+            return self.launch_sliced(lowering, sliced);
+        }
+        let tile = Tile::choose(variant, pixels, channels, k, false);
+        for band in self.bands(limit, most_pixels(tile), 1) {
+            self.launch_band(lowering, tile, &band);
         }
     }
 
@@ -164,11 +172,24 @@ impl Gather {
         by_source.min(by_result).min(by_pixels).max(1)
     }
 
-    fn launch_band(&self, lowering: &mut Lowering<'_>, tile: &Tile, band: &Band) {
+    /// The slices' sums, then the sum over them.
+    fn launch_sliced(&self, lowering: &mut Lowering<'_>, tile: Tile) {
+        let images = 0..self.images;
+        let partial = lowering.scratch("partial", &[tile.slices(), self.pixels(), self.result.channels]);
+        let sums = Picture { value: partial, ..self.result };
+        let slices = Self { bias: None, addend: None, result: sums, ..*self };
+        slices.launch_band(lowering, tile, &Band { images: images.clone(), rows: 0..self.grid_rows() });
+        launch_sum_of_slices(lowering, partial, self.bias, self.addend, self.result.value);
+    }
+
+    fn launch_band(&self, lowering: &mut Lowering<'_>, tile: Tile, band: &Band) {
         let source_rows = self.rows.source_range(&band.rows);
         let result_rows = self.rows.result_range(&band.rows);
         let (source, source_start) = self.source.bind(&band.images, &source_rows);
-        let (result, result_start) = self.result.bind(&band.images, &result_rows);
+        let (result, result_start) = match tile.slices() {
+            1 => self.result.bind(&band.images, &result_rows),
+            _ => (self.result.value.into(), 0),
+        };
         let first_row = band.images.start * self.grid_rows() + band.rows.start;
         let first_pixel = first_row * self.grid_columns();
         let pixels = band.images.len() * band.rows.len() * self.grid_columns();
@@ -185,7 +206,7 @@ impl Gather {
             weight_row_stride: (tap.row_stride() / 4) as u32,
             weight_panel_stride: (tap.panel_stride() / 4) as u32,
             has_addend: self.addend.is_some().into(),
-            padding: 0,
+            slices: tile.slices() as u32,
         };
         let addend = self.bind_addend(band, &result_rows).unwrap_or_else(|| source.clone());
         let mut args = vec![source, self.weight.into(), addend, result];

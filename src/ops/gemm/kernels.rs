@@ -168,7 +168,7 @@ fn launch_tiled(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     let c = Operand::matrix(partial, row);
     let sliced = Gemm { c, alpha: 1.0, scale: None, bias: None, accumulate: false, addend: None, ..gemm.clone() };
     launch_multiply(lowering, &sliced, kernel, size, slices);
-    launch_reduce(lowering, gemm, partial, slices);
+    launch_reduce(lowering, gemm, partial, slices.count);
 }
 
 fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec, tile: [usize; 2], slices: Slices) {
@@ -184,7 +184,8 @@ fn launch_multiply(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec,
     lowering.launch(kernel.import(result_import(dtypes[2])), args, &gemm.params(slices), workgroups, cost);
 }
 
-fn launch_reduce(lowering: &mut Lowering<'_>, gemm: &Gemm, partial: Value, slices: Slices) {
+/// Appends the sum over `partial`'s slices, with all that `gemm` has beside its product.
+pub(super) fn launch_reduce(lowering: &mut Lowering<'_>, gemm: &Gemm, partial: Value, count: usize) {
     let bindings = [Access::Read, Access::Read, Access::Read, Access::Read, Access::Write];
     let import = result_import(lowering.dtype(gemm.c.arg.value));
     let kernel = KernelSpec::new("gemm_reduce.wgsl", "reduce", &bindings).import(import);
@@ -192,10 +193,9 @@ fn launch_reduce(lowering: &mut Lowering<'_>, gemm: &Gemm, partial: Value, slice
     let addend = gemm.addend_or(&partial.into());
     let args = vec![partial.into(), or_partial(gemm.bias), or_partial(gemm.scale), addend, gemm.c.arg.clone()];
     let elements = (gemm.m * gemm.n) as u64;
-    let count = slices.count as u64;
-    let cost = Cost { flops: count * elements, bytes: 4 * (count + 1) * elements };
+    let cost = Cost { flops: count as u64 * elements, bytes: 4 * (count as u64 + 1) * elements };
     let workgroups = [gemm.n.div_ceil(64) as u32, gemm.m.div_ceil(16) as u32, 1];
-    lowering.launch(kernel, args, &gemm.params(slices), workgroups, cost);
+    lowering.launch(kernel, args, &gemm.params(Slices { count, k: gemm.k }), workgroups, cost);
 }
 
 impl Gemm {
