@@ -14,12 +14,12 @@ pub struct BroadcastTile {
     quads: usize,
 }
 
-/// Fewest multiplications of a launch that pay for the large tile's kernel, which takes a driver seconds to compile.
+/// Fewest multiplications of a product that pay for the large tile's kernel, which takes a driver seconds to compile.
 const LARGE_PRODUCT: usize = 1 << 24;
 
 impl BroadcastTile {
-    /// For `rows` × `columns` sums of `products` multiplications, over all of a launch's matrices. Large tiles load least
-    /// for each product; they are for much work, and where the last tile is not mostly empty.
+    /// For `rows` × `columns` sums of `products` multiplications. Large tiles load least for each product; they are for
+    /// much work, and where the last tile is not mostly empty.
     pub fn choose(rows: usize, columns: usize, products: usize) -> Self {
         let large = rows * columns * products >= LARGE_PRODUCT && fits(rows, 64, 16);
         let pairs = columns.div_ceil(4).is_multiple_of(2);

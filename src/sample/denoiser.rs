@@ -7,7 +7,7 @@ use crate::{
     models::UNet,
     nn::{Adapters, nchw_to_nhwc, nhwc_to_nchw, padded},
     ops,
-    tape::{Plan, Program, Tape},
+    tape::{DType, Plan, Program, Tape},
 };
 
 use super::lora_stack::LoraStack;
@@ -55,7 +55,8 @@ impl Predicted {
 }
 
 impl Denoiser {
-    /// Records and plans the forward pass, with the LoRA that `record` puts onto the tape.
+    /// Records and plans the forward pass, with the LoRA that `record` puts onto the tape, and activations stored as F32
+    /// or F16.
     ///
     /// # Errors
     /// A value too large for the device.
@@ -64,6 +65,7 @@ impl Denoiser {
         unet: &UNet,
         record: impl FnOnce(&mut Tape) -> Adapters,
         shape: DenoiserShape,
+        activations: DType,
     ) -> Result<Plan, GpuError> {
         let DenoiserShape { height, width, tokens, .. } = shape;
         let (batch, config) = (shape.batch(), &unet.config);
@@ -72,7 +74,9 @@ impl Denoiser {
         let timestep = tape.input("timestep", &[batch, config.block_out_channels[0]]);
         let context = tape.input("context", &[batch, tokens, config.cross_attention_dim]);
         let adapters = record(&mut tape);
+        let [sample, context] = [sample, context].map(|value| ops::convert(&mut tape, value, activations));
         let prediction = unet.forward(&mut tape, sample, timestep, context, &adapters);
+        let prediction = ops::convert(&mut tape, prediction, DType::F32);
         tape.keep("prediction", prediction);
         Plan::new("denoiser", tape, gpu.caps())
     }
@@ -88,7 +92,7 @@ impl Denoiser {
     /// # Errors
     /// A failure of the device, above all too little memory.
     pub fn compile(gpu: &Gpu, unet: &UNet, lora: &LoraStack, shape: DenoiserShape) -> Result<Self, GpuError> {
-        let plan = Self::plan(gpu, unet, |tape| lora.record(tape), shape)?;
+        let plan = Self::plan(gpu, unet, |tape| lora.record(tape), shape, DType::F32)?;
         let program = Program::build(gpu, vec![plan])?.remove(0);
         Ok(Self::of(program, unet, shape))
     }

@@ -15,7 +15,7 @@ use super::{
     lora::Lora,
     memory_plan::MemoryPlan,
     previews::PreviewSet,
-    setup::{new_lora, step_options, step_shape},
+    setup::{activations, new_lora, step_options, step_shape},
     step::StepPlans,
 };
 
@@ -82,7 +82,7 @@ impl Fitted {
         let lora = new_lora(gpu, &config, &built.modules);
         let mut plans = StepPlans::new(gpu, unet, &lora, step_shape(&config, tokens), step_options(&config))?;
         if let Some((set, decoder)) = previews {
-            plans.share_slots(set.plans(gpu, unet, &lora, decoder)?);
+            plans.share_slots(set.plans(gpu, unet, &lora, decoder, activations(&config))?);
         }
         let memory = MemoryPlan::new(built, &lora, &plans, previews.map(|(_, decoder)| decoder));
         Ok(Self { config, lora, plans, memory })

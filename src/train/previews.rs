@@ -26,7 +26,7 @@ use crate::{
         prompt_file::{PromptLine, parse_prompt, read_prompt_file},
         text::{Guide, encode_prompts, guide_tokens},
     },
-    tape::{Plan, Program},
+    tape::{DType, Plan, Program, Tape},
     weights::{Checkpoint, lora::SavePrecision, write_atomically},
 };
 
@@ -77,7 +77,8 @@ impl PreviewSet {
         Ok(Some(Self { drawings, shapes, scale: Buffer::declare("preview strength", 4) }))
     }
 
-    /// Plans a denoiser for each distinct shape, then a decoder for each distinct size.
+    /// Plans a denoiser for each distinct shape, with activations stored as the step's, then a decoder for each distinct
+    /// size.
     ///
     /// # Errors
     /// A value too large for the device.
@@ -87,8 +88,10 @@ impl PreviewSet {
         unet: &UNet,
         lora: &Lora,
         decoder: &BuiltDecoder<'_>,
+        activations: DType,
     ) -> Result<Vec<Plan>, GpuError> {
-        let denoiser = |shape| Denoiser::plan(gpu, unet, |tape| lora.record_scaled(tape, &self.scale).adapters, shape);
+        let record = |tape: &mut Tape| lora.record_scaled(tape, &self.scale).adapters;
+        let denoiser = |shape| Denoiser::plan(gpu, unet, record, shape, activations);
         let decoder = |(height, width)| decoder.plan(gpu, width, height);
         self.distinct_shapes().into_iter().map(denoiser).chain(self.distinct_sizes().into_iter().map(decoder)).collect()
     }

@@ -35,6 +35,22 @@ fn previews_are_drawn_and_change_no_bit_of_the_result() {
 }
 
 #[test]
+fn previews_in_half_precision_show_the_same_picture() {
+    let picture = |precision: &str| {
+        let workspace = Workspace::new();
+        let previews = "sample_prompts: [\"silk pattern --s 4 --d 7\"]\nsample_at_first: true\n";
+        trained(&workspace, &format!("{previews}mixed_precision: {precision}\n"));
+        let path = workspace.output().join(format!("samples/{NAME}-first.png"));
+        image::open(path).expect("a PNG file").into_rgb8().into_raw()
+    };
+    let (single, half) = (picture("no"), picture("fp16"));
+    let difference: u64 = single.iter().zip(&half).map(|(&a, &b)| u64::from(a.abs_diff(b))).sum();
+    assert!(difference > 0, "activations of previews are stored as the step's");
+    let mean = difference as f64 / single.len() as f64;
+    assert!(mean < 0.5, "{mean} of 255 on average");
+}
+
+#[test]
 fn prompts_that_cannot_be_drawn_are_refused_before_training() {
     let workspace = Workspace::new();
     let refused = |line: &str, parts: &[&str]| {

@@ -133,8 +133,7 @@ pub(super) fn launch(lowering: &mut Lowering<'_>, gemm: &Gemm) {
 }
 
 fn launch_broadcast(lowering: &mut Lowering<'_>, gemm: &Gemm, kernel: KernelSpec) {
-    let products = gemm.k * gemm.batch[0] * gemm.batch[1];
-    let tile = BroadcastTile::choose(gemm.m, gemm.n, products);
+    let tile = BroadcastTile::choose(gemm.m, gemm.n, gemm.k);
     let (a_row, b_row) = match gemm.layout {
         Layout::NT => (gemm.k, gemm.k),
         Layout::NN => (gemm.k, gemm.n),
