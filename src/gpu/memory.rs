@@ -1,4 +1,4 @@
-//! How much memory a device has left. WebGPU does not tell; Vulkan drivers mostly do.
+//! How much memory a device has left. WebGPU does not tell, but what lies below it mostly does.
 
 use super::Gpu;
 
@@ -9,9 +9,17 @@ impl Gpu {
     }
 }
 
-/// By Vulkan's `VK_EXT_memory_budget`, of the device's largest heap of its own.
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
+    let free = told_by_vulkan(adapter);
+    #[cfg(windows)]
+    let free = free.or_else(|| told_by_dxgi(adapter));
+    free.filter(|&bytes| bytes > 0)
+}
+
+/// By `VK_EXT_memory_budget`, of the device's largest heap of its own.
+#[cfg(not(target_vendor = "apple"))]
+fn told_by_vulkan(adapter: &wgpu::Adapter) -> Option<u64> {
     use ash::vk;
 
     // SAFETY: the adapter is only asked for its properties.
@@ -35,11 +43,27 @@ pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
     let own = (0..heaps.memory_heap_count as usize)
         .filter(|&heap| heaps.memory_heaps[heap].flags.contains(vk::MemoryHeapFlags::DEVICE_LOCAL))
         .max_by_key(|&heap| heaps.memory_heaps[heap].size)?;
-    Some(budget.heap_budget[own].saturating_sub(budget.heap_usage[own])).filter(|&bytes| bytes > 0)
+    Some(budget.heap_budget[own].saturating_sub(budget.heap_usage[own]))
 }
 
-/// Metal and Vulkan on top of it are not asked.
+/// What Windows grants this program of the adapter's own memory.
+#[cfg(windows)]
+fn told_by_dxgi(adapter: &wgpu::Adapter) -> Option<u64> {
+    // SAFETY: the adapter is only asked.
+    let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Dx12>() }?;
+    // The default is the group of memory that is the adapter's own.
+    let memory = adapter.raw_adapter().query_video_memory_info(Default::default()).ok()?;
+    Some(memory.Budget.saturating_sub(memory.CurrentUsage))
+}
+
+/// What Metal recommends that this program uses, without what it uses already. Vulkan on top of Metal is not asked.
 #[cfg(target_vendor = "apple")]
-pub(super) fn free_memory(_adapter: &wgpu::Adapter) -> Option<u64> {
-    None
+pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
+    use objc2_metal::MTLDevice;
+
+    // SAFETY: the adapter is only asked.
+    let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Metal>() }?;
+    let device = adapter.raw_device();
+    let free = device.recommendedMaxWorkingSetSize().saturating_sub(device.currentAllocatedSize() as u64);
+    Some(free).filter(|&bytes| bytes > 0)
 }
