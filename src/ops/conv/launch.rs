@@ -101,20 +101,31 @@ impl Gather {
         if let Some(winograd) = Winograd::choose(lowering, self) {
             return winograd.launch(lowering);
         }
-        let (pixels, channels) = (self.pixels(), self.result.channels);
-        let (variant, limit) = (lowering.caps().variant, lowering.caps().max_binding as usize);
-        let k = self.taps() * self.source.channels;
-        let most_pixels = |tile: Tile| tile.max_pixels(channels).min(MAX_FLOPS / self.flops_per_pixel());
-        let sliced = Tile::choose(variant, pixels, channels, k, true);
-        let partial_bytes = 4 * sliced.slices() * pixels * channels;
-        let whole = self.bands(limit, most_pixels(sliced), 1).len() == 1;
-        if sliced.slices() > 1 && self.is_dense() && whole && partial_bytes <= limit {
+        let limit = lowering.caps().max_binding as usize;
+        let sliced = self.tile(lowering, true);
+        if sliced.slices() > 1 && self.fits_in_slices(sliced, limit) {
             return self.launch_sliced(lowering, sliced);
         }
-        let tile = Tile::choose(variant, pixels, channels, k, false);
-        for band in self.bands(limit, most_pixels(tile), 1) {
+        let tile = self.tile(lowering, false);
+        for band in self.bands(limit, self.max_pixels(tile), 1) {
             self.launch_band(lowering, tile, &band);
         }
+    }
+
+    fn tile(&self, lowering: &Lowering<'_>, sliceable: bool) -> Tile {
+        let k = self.taps() * self.source.channels;
+        Tile::choose(lowering.caps().variant, self.pixels(), self.result.channels, k, sliceable)
+    }
+
+    /// Most pixels of a launch.
+    fn max_pixels(&self, tile: Tile) -> usize {
+        tile.max_pixels(self.result.channels).min(MAX_FLOPS / self.flops_per_pixel())
+    }
+
+    /// Whether one launch computes every result, and what its slices add up to can be bound.
+    fn fits_in_slices(&self, tile: Tile, limit: usize) -> bool {
+        let partial_bytes = 4 * tile.slices() * self.pixels() * self.result.channels;
+        self.is_dense() && partial_bytes <= limit && self.bands(limit, self.max_pixels(tile), 1).len() == 1
     }
 
     /// How the weights of one tap lie in memory.
@@ -174,11 +185,10 @@ impl Gather {
 
     /// The slices' sums, then the sum over them.
     fn launch_sliced(&self, lowering: &mut Lowering<'_>, tile: Tile) {
-        let images = 0..self.images;
         let partial = lowering.scratch("partial", &[tile.slices(), self.pixels(), self.result.channels]);
         let sums = Picture { value: partial, ..self.result };
         let slices = Self { bias: None, addend: None, result: sums, ..*self };
-        slices.launch_band(lowering, tile, &Band { images: images.clone(), rows: 0..self.grid_rows() });
+        slices.launch_band(lowering, tile, &Band { images: 0..self.images, rows: 0..self.grid_rows() });
         launch_sum_of_slices(lowering, partial, self.bias, self.addend, self.result.value);
     }
 
