@@ -160,20 +160,18 @@ fn multiply(@builtin(workgroup_id) tile: vec3<u32>, @builtin(local_invocation_in
 #for p in 0..B_EACH
         b_next$p = load_b(start.y, tile.x, local + $(p)u * WORKGROUP, k + TILE_K, k_end);
 #end
-        for (var k4 = 0u; k4 < TILE_K4; k4++) {
-            let a_at = 4u * k4 * TILE_M4 + mixed(lane_m, k4, LANES_M);
-            let b_at = 4u * k4 * TILE_N4 + mixed(lane_n, k4, LANES_N);
-#for i in 0..4
+        for (var i = 0u; i < TILE_K; i++) {
+            let a_at = i * TILE_M4 + mixed(lane_m, i / 4u, LANES_M);
+            let b_at = i * TILE_N4 + mixed(lane_n, i / 4u, LANES_N);
 #for r in 0..ROWS4
-            let a$(i)_$r = a_tile[a_at + $(i)u * TILE_M4 + $(r)u * LANES_M];
+            let a$r = a_tile[a_at + $(r)u * LANES_M];
 #end
 #for j in 0..COLUMNS4
-            let b$(i)_$j = b_tile[b_at + $(i)u * TILE_N4 + $(j)u * LANES_N];
+            let b$j = b_tile[b_at + $(j)u * LANES_N];
 #end
 #for r in 0..4*ROWS4
 #for j in 0..COLUMNS4
-            c$(r)_$j += a$(i)_$(r/4)[$(r%4)] * b$(i)_$j;
-#end
+            c$(r)_$j += a$(r/4)[$(r%4)] * b$j;
 #end
 #end
         }

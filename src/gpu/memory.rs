@@ -3,7 +3,7 @@
 use super::Gpu;
 
 impl Gpu {
-    /// Bytes that the device can still give, where its driver tells: all programs' use of it counts.
+    /// Bytes that the device can still give, where its driver tells. Metal does not count what other programs use.
     pub fn free_memory(&self) -> Option<u64> {
         free_memory(&self.adapter)
     }
