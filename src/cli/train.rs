@@ -89,7 +89,8 @@ fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "stopped after {steps} of {planned_steps} steps")?;
     }
     let waited = 100.0 * batching_seconds / seconds.max(1e-9);
-    writeln!(out, "{steps} steps in {seconds:.0} s, at most {waited:.1} % of it waiting for data")?;
+    let plural = if *steps == 1 { "" } else { "s" };
+    writeln!(out, "{steps} step{plural} in {seconds:.0} s, at most {waited:.1} % of it waiting for data")?;
     writeln!(out, "probe loss {first_probe:.5} before, {last_probe:.5} after")?;
     writeln!(out, "for a Stable Diffusion WebUI, copy into its models/Lora folder:\n  {}", files.kohya.display())?;
     writeln!(out, "for diffusers (not for a WebUI):\n  {}", files.diffusers.display())?;
