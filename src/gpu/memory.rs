@@ -9,12 +9,15 @@ impl Gpu {
     }
 }
 
-#[cfg(not(target_vendor = "apple"))]
+/// What [`Gpu::free_memory`] tells, of a device that is not opened.
 pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
-    let free = told_by_vulkan(adapter);
+    #[cfg(target_vendor = "apple")]
+    let told = told_by_metal(adapter);
+    #[cfg(not(target_vendor = "apple"))]
+    let told = told_by_vulkan(adapter);
     #[cfg(windows)]
-    let free = free.or_else(|| told_by_dxgi(adapter));
-    free.filter(|&bytes| bytes > 0)
+    let told = told.or_else(|| told_by_dxgi(adapter));
+    told.filter(|&bytes| bytes > 0)
 }
 
 /// By `VK_EXT_memory_budget`, of the device's largest heap of its own.
@@ -58,12 +61,11 @@ fn told_by_dxgi(adapter: &wgpu::Adapter) -> Option<u64> {
 
 /// What Metal recommends that this program uses, without what it uses already. Vulkan on top of Metal is not asked.
 #[cfg(target_vendor = "apple")]
-pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
+fn told_by_metal(adapter: &wgpu::Adapter) -> Option<u64> {
     use objc2_metal::MTLDevice;
 
     // SAFETY: the adapter is only asked.
     let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Metal>() }?;
     let device = adapter.raw_device();
-    let free = device.recommendedMaxWorkingSetSize().saturating_sub(device.currentAllocatedSize() as u64);
-    Some(free).filter(|&bytes| bytes > 0)
+    Some(device.recommendedMaxWorkingSetSize().saturating_sub(device.currentAllocatedSize() as u64))
 }
