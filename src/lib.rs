@@ -1,5 +1,6 @@
 //! Train Stable Diffusion v1.5 LoRAs on any GPU wgpu finds: hand-written WGSL kernels and a small autograd tape.
 
+pub mod adapters;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ops", &["gpu", "tape"]),
     ("nn", &["gpu", "tape", "ops", "weights", "diffusion", "data", "config"]),
     ("models", &["gpu", "tape", "ops", "nn", "weights", "diffusion", "data", "config"]),
+    ("adapters", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
     ("sample", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
     ("label", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
     ("train", &["gpu", "tape", "ops", "nn", "models", "sample", "label", "weights", "diffusion", "data", "config"]),
