@@ -1,7 +1,7 @@
 use lora_wgpu::{
     gpu::{Buffer, Gpu},
     ops::{self, AdamWSettings, AdamWState},
-    tape::{DType, Program, Tape},
+    tape::{DType, Input, Program, Tape},
 };
 
 use crate::support::{Fixture, assert_close, devices};
@@ -12,6 +12,7 @@ const SETTINGS: AdamWSettings = AdamWSettings { lr: 1e-2, beta1: 0.9, beta2: 0.9
 struct Optimizer<'a> {
     gpu: &'a Gpu,
     program: Program,
+    inputs: [Input; 4],
     buffers: [Buffer; 3],
 }
 
@@ -29,20 +30,22 @@ impl<'a> Optimizer<'a> {
         let [parameters, m, v] = [0, 1, 2].map(|index| external(&mut tape, &buffers[index]));
         let gradients = tape.input("gradients", &[count]);
         let max_norm = tape.input("max_norm", &[1]);
-        let settings = tape.input("settings", &[8]);
+        let settings = tape.input("settings", &[16]);
         let loss_scale = tape.input("loss_scale", &[1]);
-        let clip = ops::grad_norm(&mut tape, &[gradients], max_norm, loss_scale);
-        ops::adamw(&mut tape, AdamWState { parameters, m, v }, gradients, clip, settings);
+        let clip = ops::grad_norm(&mut tape, &[gradients.value], max_norm.value, loss_scale.value);
+        ops::adamw(&mut tape, AdamWState { parameters, m, v }, gradients.value, clip, settings.value);
         tape.keep("clip", clip);
-        Self { gpu, program: Program::compile(gpu, "optimizer", tape).unwrap(), buffers }
+        let inputs = [gradients, max_norm, loss_scale, settings];
+        Self { gpu, program: Program::compile(gpu, "optimizer", tape).unwrap(), inputs, buffers }
     }
 
     /// Takes step number `step` and returns norm, factor, finite.
     fn step(&self, step: u64, gradients: &[f32]) -> Vec<f32> {
-        self.program.write(self.gpu, "gradients", gradients);
-        self.program.write(self.gpu, "max_norm", &[1f32]);
-        self.program.write(self.gpu, "loss_scale", &[1f32]);
-        self.program.write(self.gpu, "settings", &SETTINGS.at_step(step));
+        let [gradients_input, max_norm, loss_scale, settings] = self.inputs;
+        self.program.write(self.gpu, gradients_input, gradients);
+        self.program.write(self.gpu, max_norm, &[1f32]);
+        self.program.write(self.gpu, loss_scale, &[1f32]);
+        self.program.write(self.gpu, settings, &[SETTINGS.at_step(step), [0.0; 8]].concat());
         self.program.replay(self.gpu);
         self.program.read(self.gpu, "clip").unwrap()
     }

@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod data;
@@ -11,6 +12,7 @@ pub mod label;
 pub mod models;
 pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod sample;
 pub mod tape;
 pub mod train;

@@ -8,6 +8,7 @@ mod devices;
 mod label;
 mod man;
 mod sample;
+mod terminal;
 mod train;
 
 use std::io::{self, Write};

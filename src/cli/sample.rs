@@ -23,13 +23,13 @@ use crate::{
         loras::{KnownModules, LoraSet},
         prompt::editing::{IS_PLAIN_TEXT, prompt_editing},
     },
-    train::{counter::Counter, prepare::check_writable},
-    weights::Checkpoint,
+    weights::{Checkpoint, check_writable},
 };
 
 use super::{
     Outcome,
     device::{self, Kernels},
+    terminal::Counter,
 };
 use output::{folder_for, numbered, save, save_animation};
 use wish::Wish;

@@ -139,6 +139,12 @@ pub struct AdamW {
     pub eps: f64,
 }
 
+impl Default for AdamW {
+    fn default() -> Self {
+        Self { betas: (0.9, 0.999), weight_decay: 0.01, eps: 1e-8 }
+    }
+}
+
 /// Shape of the learning rate over the run, by diffusers' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LrScheduler {
@@ -223,7 +229,7 @@ impl TrainConfig {
             gradient_accumulation_steps: 1,
             learning_rate: 1e-4,
             unet_lr: 0.0,
-            optimizer: AdamW { betas: (0.9, 0.999), weight_decay: 0.01, eps: 1e-8 },
+            optimizer: AdamW::default(),
             lr_scheduler: LrScheduler::Cosine,
             lr_warmup_steps: Warmup::Share(0.05),
             lr_scheduler_num_cycles: 1,

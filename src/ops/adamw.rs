@@ -67,7 +67,7 @@ pub fn adamw(tape: &mut Tape, state: AdamWState, gradients: Value, clip: Value, 
     for value in [gradients, m, v] {
         assert_eq!(tape.elements(value), count, "adamw: size of {}", tape.name(value));
     }
-    assert_eq!((tape.elements(clip), tape.elements(settings)), (4, 8), "adamw: sizes of clip and settings");
+    assert_eq!((tape.elements(clip), tape.elements(settings)), (4, 16), "adamw: sizes of clip and settings");
     tape.push_effect(AdamW, &[parameters, gradients, m, v, clip, settings]);
 }
 

@@ -15,8 +15,9 @@ mod part_tensors;
 mod recorded;
 mod safetensors_file;
 mod safetensors_write;
+mod site;
 
-pub use atomic_file::write_atomically;
+pub use atomic_file::{check_writable, write_atomically};
 pub use checkpoint::Checkpoint;
 pub use half_convert::first_non_finite;
 pub use hashing::{ModelHashes, sha256_hex};
