@@ -68,11 +68,6 @@ impl Program {
         gpu.upload(slice, bytes);
     }
 
-    /// Whether the tape recorded an input of this name that something reads.
-    pub fn has_input(&self, input: &str) -> bool {
-        self.inputs.contains_key(input)
-    }
-
     /// Submits one replay without waiting.
     pub fn replay(&self, gpu: &Gpu) {
         self.prepare(gpu);

@@ -62,11 +62,6 @@ impl Tape {
         &self.values[value.0].name
     }
 
-    /// How many nodes are recorded.
-    pub fn node_count(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// An f32 value that the host writes before a replay; see [`super::Program::write`].
     pub fn input(&mut self, name: &str, shape: &[usize]) -> Value {
         self.input_of(name, shape, DType::F32)
