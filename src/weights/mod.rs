@@ -4,10 +4,12 @@
 
 mod atomic_file;
 mod checkpoint;
+mod component;
 mod family;
 mod folder;
 mod half_convert;
 mod hashing;
+mod json_file;
 mod layouts;
 pub mod lora;
 mod model_folder;

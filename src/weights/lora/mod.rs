@@ -9,6 +9,7 @@ mod keys;
 mod metadata;
 mod read;
 mod refuse;
+mod values;
 mod write;
 
 pub use super::site::{Part, Site, SiteKind};

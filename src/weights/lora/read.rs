@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use super::adapter_config::AdapterConfig;
 use super::keys::{self, ModuleName, Role};
 use super::refuse::{not_plain, other_families};
+use super::values::{finite_values, scalar};
 use super::{Delta, LoraModule, Part, Site, WeightRef};
-use crate::weights::half_convert::first_non_finite;
 use crate::weights::safetensors_file::{SafetensorsFile, Tensor};
 
 /// What a LoRA file holds.
@@ -202,18 +202,4 @@ fn require_shape(tensor: &Tensor, expected: [usize; 2]) -> Result<()> {
         tensor.name,
         tensor.shape
     )
-}
-
-pub(super) fn scalar(tensor: &Tensor) -> Result<f32> {
-    match finite_values(tensor)?[..] {
-        [value] => Ok(value),
-        _ => bail!("{} has shape {:?}, expected one number", tensor.name, tensor.shape),
-    }
-}
-
-pub(super) fn finite_values(tensor: &Tensor) -> Result<Vec<f32>> {
-    if let Some(index) = first_non_finite(tensor) {
-        bail!("{} holds NaN or infinity at element {index}: the file is broken", tensor.name);
-    }
-    tensor.to_f32()
 }

@@ -266,7 +266,7 @@ impl Previews {
             strength => format!("strength {strength}"),
         });
         let prompts: Vec<String> = self.set.drawings.iter().map(|drawing| drawing.prompt.trim().to_owned()).collect();
-        let (grid, note) = labelled_grid(&rows, &columns, &prompts, "");
+        let (grid, note) = labelled_grid(&rows, &columns, &prompts);
         let png = png::encode(&grid, &prompts.join("\n"))?;
         let path = self.folder.join(format!("{}-{moment}.png", self.name));
         create_folder(&self.folder)?;

@@ -21,7 +21,7 @@ use crate::{
     weights::Checkpoint,
 };
 
-use super::{PredictionType, SampleArgs};
+use super::args::{PredictionType, SampleArgs};
 
 /// Sides of pictures where the user does not say: what Stable Diffusion v1.5 and the demo were trained at.
 const SIDE: u32 = 512;
@@ -32,7 +32,7 @@ const MOST_SIDE: u32 = 4096;
 const MODEL_HASH_DIGITS: usize = 10;
 
 /// What the arguments ask for, checked.
-pub(super) struct Wish<'a> {
+pub(super) struct Request<'a> {
     args: &'a SampleArgs,
     settings: Settings,
     seed: u64,
@@ -44,7 +44,7 @@ pub(super) struct Wish<'a> {
     checkpoint: &'a Checkpoint,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> Request<'a> {
     /// # Errors
     /// An argument that no picture can be drawn with.
     pub fn new(args: &'a SampleArgs, checkpoint: &'a Checkpoint) -> Result<Self> {
