@@ -3,6 +3,7 @@
 use super::{
     choices::Word,
     kind::Kind,
+    show,
     train_config::TrainConfig,
     value,
     words::{Language, Words},
@@ -26,7 +27,7 @@ pub struct Key {
     pub(super) translated: &'static [Translated],
     /// What it does and when to change it; the first sentence stands for all in lists.
     pub help: Words,
-    pub(super) meaning: Meaning,
+    meaning: Meaning,
     /// Said after the range: an example, or what 0 means.
     remark: Words,
     absent: Absent,
@@ -34,7 +35,7 @@ pub struct Key {
     note: fn(&Value) -> Option<&'static str>,
 }
 
-pub(super) enum Meaning {
+enum Meaning {
     Setting(Kind),
     /// Known from other trainers, not built yet: only values that change nothing are accepted. `Key::help` says what to
     /// do instead.
@@ -159,15 +160,12 @@ impl Key {
 
     /// The value in `config` as YAML; nothing for a key that is not built.
     pub(super) fn show(&self, config: &TrainConfig) -> String {
-        match &self.meaning {
-            Meaning::Setting(kind) => kind.show(config),
-            Meaning::Unsupported(_) => String::new(),
-        }
+        self.kind().map_or_else(String::new, |kind| kind.show(config))
     }
 
     /// Makes a relative path one below `base_folder`; other kinds stay.
     pub(super) fn anchor(&self, config: &mut TrainConfig, base_folder: &Path) {
-        if let Meaning::Setting(kind) = &self.meaning {
+        if let Some(kind) = self.kind() {
             kind.anchor(config, base_folder);
         }
     }
@@ -193,7 +191,7 @@ impl Key {
         let said = match &self.meaning {
             Meaning::Setting(kind) => kind.said(language),
             Meaning::Unsupported(accepted) => {
-                accepted.iter().map(|accepted| accepted.as_yaml()).collect::<Vec<_>>().join(", ")
+                accepted.iter().map(|accepted| format!("`{}`", accepted.as_yaml())).collect::<Vec<_>>().join(", ")
             }
         };
         match (self.remark.of(language), language) {
@@ -214,10 +212,7 @@ impl Key {
 
     /// The words of a choice; nothing for other kinds.
     pub(super) fn words(&self) -> Vec<Word> {
-        match &self.meaning {
-            Meaning::Setting(kind) => kind.words(),
-            Meaning::Unsupported(_) => Vec::new(),
-        }
+        self.kind().map_or_else(Vec::new, Kind::words)
     }
 
     /// The names in other trainers as a list, with how those count that count differently.
@@ -233,7 +228,15 @@ impl Key {
 
     /// Whether it does something yet.
     pub fn is_built(&self) -> bool {
-        matches!(self.meaning, Meaning::Setting(_))
+        self.kind().is_some()
+    }
+
+    /// What it takes; nothing for a key that is not built.
+    pub(super) fn kind(&self) -> Option<&Kind> {
+        match &self.meaning {
+            Meaning::Setting(kind) => Some(kind),
+            Meaning::Unsupported(_) => None,
+        }
     }
 
     /// Every name that a file may use for it.
@@ -272,7 +275,7 @@ impl Accepted {
     fn as_yaml(self) -> String {
         match self {
             Accepted::Flag(flag) => flag.to_string(),
-            Accepted::Number(number) => number.to_string(),
+            Accepted::Number(number) => show::number(number),
             Accepted::Text("") => "\"\"".into(),
             Accepted::Text(text) => text.into(),
         }

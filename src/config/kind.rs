@@ -98,7 +98,7 @@ impl Kind {
             Kind::PathOr(word, _) => return path_or_said(word, language),
             Kind::Text(_) | Kind::Note(_) => Words::new("text", "文字"),
             Kind::List(_) => Words::new("a list, or text with commas between", "列表，或用逗号隔开的文字"),
-            Kind::Memory(_) => Words::new("an amount of memory with its unit, such as 4GB", "内存大小，带单位，如 4GB"),
+            Kind::Memory(_) => Words::new("an amount of memory with its unit, such as 4GB", "显存大小，带单位，如 4GB"),
             Kind::Special { wanted, .. } => *wanted,
         };
         words.of(language).to_owned()

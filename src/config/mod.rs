@@ -33,7 +33,7 @@ mod words;
 
 pub use choices::PREVIEW_SAMPLERS;
 pub use key::{DefaultText, Key};
-pub use keys::{GROUPS, Group, UNSUPPORTED, all as all_keys, names as key_names};
+pub use keys::{GROUPS, Group, all as all_keys, names as key_names};
 pub use load::{Loaded, load};
 pub use reference::reference_page;
 pub use suggest::nearest;

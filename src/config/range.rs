@@ -6,16 +6,17 @@ use std::ops::{Bound, RangeBounds, RangeInclusive};
 /// The numbers that a key takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NumberRange {
-    low: Bound<f64>,
+    low: f64,
+    includes_low: bool,
     high: Bound<f64>,
 }
 
 pub(super) const fn from(low: f64) -> NumberRange {
-    NumberRange { low: Bound::Included(low), high: Bound::Unbounded }
+    NumberRange { low, includes_low: true, high: Bound::Unbounded }
 }
 
 pub(super) const fn above(low: f64) -> NumberRange {
-    NumberRange { low: Bound::Excluded(low), high: Bound::Unbounded }
+    NumberRange { low, includes_low: false, high: Bound::Unbounded }
 }
 
 impl NumberRange {
@@ -29,7 +30,8 @@ impl NumberRange {
 
     /// Whether a finite number lies within.
     pub(super) fn holds(&self, number: f64) -> bool {
-        number.is_finite() && (self.low, self.high).contains(&number)
+        let low = if self.includes_low { Bound::Included(self.low) } else { Bound::Excluded(self.low) };
+        number.is_finite() && (low, self.high).contains(&number)
     }
 
     /// "a number from 0 to below 1".
@@ -41,34 +43,24 @@ impl NumberRange {
     }
 
     fn in_english(&self) -> String {
-        let low = match self.low {
-            Bound::Included(low) => format!(" from {low}"),
-            Bound::Excluded(low) => format!(" above {low}"),
+        let (first, before_high) = if self.includes_low { ("from", " to") } else { ("above", " and") };
+        let high = match self.high {
+            Bound::Included(high) if self.includes_low => format!("{before_high} {high}"),
+            Bound::Included(high) => format!("{before_high} at most {high}"),
+            Bound::Excluded(high) => format!("{before_high} below {high}"),
             Bound::Unbounded => String::new(),
         };
-        let high = match (self.low, self.high) {
-            (_, Bound::Unbounded) => String::new(),
-            (Bound::Excluded(_), Bound::Included(high)) => format!(" and at most {high}"),
-            (_, Bound::Included(high)) => format!(" to {high}"),
-            (Bound::Excluded(_), Bound::Excluded(high)) => format!(" and below {high}"),
-            (_, Bound::Excluded(high)) => format!(" to below {high}"),
-        };
-        format!("a number{low}{high}")
+        format!("a number {first} {}{high}", self.low)
     }
 
     fn in_chinese(&self) -> String {
-        let low = match self.low {
-            Bound::Included(low) => format!("不小于 {low}"),
-            Bound::Excluded(low) => format!("大于 {low}"),
-            Bound::Unbounded => String::new(),
-        };
+        let first = if self.includes_low { "不小于" } else { "大于" };
         let high = match self.high {
-            Bound::Included(high) => format!("不大于 {high}"),
-            Bound::Excluded(high) => format!("小于 {high}"),
+            Bound::Included(high) => format!("、不大于 {high}"),
+            Bound::Excluded(high) => format!("、小于 {high}"),
             Bound::Unbounded => String::new(),
         };
-        let joint = if low.is_empty() || high.is_empty() { "" } else { "、" };
-        format!("{low}{joint}{high} 的数")
+        format!("{first} {}{high} 的数", self.low)
     }
 }
 

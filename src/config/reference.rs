@@ -58,7 +58,7 @@ fn setting_row(key: &Key, language: Language) -> String {
 }
 
 fn unsupported_row(key: &Key, language: Language) -> String {
-    format!("| {} | `{}` | {} |\n", names(key, language), key.takes(language), key.help.of(language))
+    format!("| {} | {} | {} |\n", names(key, language), key.takes(language), key.help.of(language))
 }
 
 fn names(key: &Key, language: Language) -> String {
@@ -69,12 +69,13 @@ fn names(key: &Key, language: Language) -> String {
 
 /// The words of a choice that are other names for those shown.
 fn other_words(key: &Key, language: Language) -> String {
+    let means = if language == Language::English { "for" } else { "即" };
     let others = key.words().into_iter().filter(|word| word.word != word.shown);
-    let list: Vec<String> = others.map(|Word { word, shown }| format!("`{word}` = `{shown}`")).collect();
+    let list: Vec<String> = others.map(|Word { word, shown }| format!("`{word}` {means} `{shown}`")).collect();
     match (list.is_empty(), language) {
         (true, _) => String::new(),
         (false, Language::English) => format!("; also {}", list.join(", ")),
-        (false, Language::Chinese) => format!("；又写作 {}", list.join("、")),
+        (false, Language::Chinese) => format!("；也认 {}", list.join("、")),
     }
 }
 

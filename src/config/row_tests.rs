@@ -1,7 +1,7 @@
 //! What holds for every row of the table, whatever is added to it.
 
 use super::{
-    key::{Draft, Meaning},
+    key::Draft,
     keys::{self, GROUPS},
     kind::Kind,
     *,
@@ -11,13 +11,6 @@ use std::{collections::HashSet, path::Path};
 use unicode_width::UnicodeWidthStr;
 
 const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
-
-fn kind(key: &Key) -> &Kind {
-    match &key.meaning {
-        Meaning::Setting(kind) => kind,
-        Meaning::Unsupported(_) => panic!("{} is not built", key.name),
-    }
-}
 
 /// Checks that a configuration with this line, its first, is refused with key, line and what is taken.
 #[track_caller]
@@ -94,7 +87,7 @@ fn a_mistyped_name_is_answered_with_the_name() {
 fn a_value_of_another_type_is_refused() {
     for key in keys::settings() {
         let value = if key.name == "optimizer_args" { "true" } else { "{a: {}}" };
-        let wanted = match kind(key) {
+        let wanted = match key.kind().expect("a setting") {
             Kind::Path(_) | Kind::PathOr(..) | Kind::Text(_) | Kind::Note(_) | Kind::List(_) => "text".to_owned(),
             Kind::Special { .. } => String::new(),
             _ => key.takes(Language::English),
@@ -107,7 +100,7 @@ fn a_value_of_another_type_is_refused() {
 fn a_value_out_of_range_is_refused_with_the_range() {
     for key in keys::settings() {
         let takes = vec![key.takes(Language::English)];
-        match kind(key) {
+        match key.kind().expect("a setting") {
             Kind::Whole(range, _) => {
                 let below = i64::from(*range.start()) - 1;
                 assert_refused(key, &below.to_string(), &takes);

@@ -60,7 +60,7 @@ pub(super) const KEYS: &[Key] = &[
     .help(
         "The size to which pictures are scaled and cropped. v1 models were made at 512; less saves memory and time and \
          loses detail, 768 shows more and takes twice the time.",
-        "图片缩放并裁剪到的尺寸。v1 模型是按 512 训练的；小些省内存、省时间，但丢细节，768 细节更多，用时约两倍。",
+        "图片缩放并裁剪到的尺寸。v1 模型是按 512 训练的；小些省显存、省时间，但丢细节，768 细节更多，用时约两倍。",
     ),
     setting("num_repeats", Kind::Whole(1..=u32::MAX, field!(num_repeats))).also(&["dataset_repeats", "repeats"]).help(
         "How often each picture is shown in one epoch. Leave it at 1 and set `epochs`, unless you follow a recipe that \

@@ -13,7 +13,7 @@ pub(super) const KEYS: &[Key] = &[
         "用哪块显卡：编号，或名称的一部分。`lora-wgpu devices` 会列出；程序选的不是您要的那块时才写。",
     ),
     setting("vram_limit", Kind::Memory(optional_field!(vram_limit)))
-        .otherwise("what the device has free, where its driver tells", "设备空闲的内存，驱动能报告时")
+        .otherwise("what the device has free, where its driver tells", "设备空闲的显存（驱动能报告时）")
         .help(
             "How much memory of the card the run may take. It makes itself smaller until it fits, and says how; set it \
              to leave room for other programs.",
@@ -28,11 +28,11 @@ pub(super) const KEYS: &[Key] = &[
         .help(
             "Whether a step computes in 16-bit numbers. `fp16` takes less memory; `no` is the most exact; `auto` takes \
              fp16 only where memory is short.",
-            "是否用 16 位数运算。`fp16` 省内存；`no` 最精确；`auto` 只在内存不够时才用 fp16。",
+            "是否用 16 位数运算。`fp16` 省显存；`no` 最精确；`auto` 只在显存不够时才用 fp16。",
         ),
     setting("gradient_checkpointing", choice!(CHECKPOINTING_MODES, gradient_checkpointing)).help(
         "Whether values are computed twice instead of kept. `cheap` saves some memory and hardly any time, `true` saves \
          the most and takes two fifths more work; `auto` only where memory is short.",
-        "是否重算中间结果而不保存。`cheap` 省一些内存，几乎不变慢；`true` 最省，计算量多五分之二；`auto` 只在内存不够时才用。",
+        "是否重算中间结果而不保存。`cheap` 省一些显存，几乎不变慢；`true` 最省，计算量多五分之二；`auto` 只在显存不够时才用。",
     ),
 ];

@@ -36,14 +36,14 @@ pub const GROUPS: &[Group] = &[
     group("Network", "网络", network::KEYS),
     group("Training", "训练", training::KEYS),
     group("Loss and noise", "损失与噪声", loss::KEYS),
-    group("Device and memory", "设备与内存", device::KEYS),
+    group("Device and memory", "设备与显存", device::KEYS),
     group("Saving and logs", "保存与日志", saving::KEYS),
     group("Previews", "样图", previews::KEYS),
     group("Provenance", "来源信息", provenance::KEYS),
 ];
 
 /// Keys of other trainers that are known and not built yet.
-pub const UNSUPPORTED: &[Key] = unsupported::KEYS;
+pub(super) const UNSUPPORTED: &[Key] = unsupported::KEYS;
 
 /// All keys that do something.
 pub(super) fn settings() -> impl Iterator<Item = &'static Key> {

@@ -30,7 +30,7 @@ pub(super) const KEYS: &[Key] = &[
                 let v = value::expect_flag(given)?;
                 Ok(if v { "v_prediction" } else { "epsilon" }.into())
             },
-            said: Words::new("true = `v_prediction`", "true 即 `v_prediction`"),
+            said: Words::new("true means `v_prediction`", "true 即 `v_prediction`"),
         }])
         .help(
             "What the base model was taught to predict. Nearly all v1 checkpoints predict the noise, `epsilon`; change \
@@ -45,7 +45,7 @@ pub(super) const KEYS: &[Key] = &[
                 let left_out = left_out.ok_or_else(|| value::expected("a whole number from 0 to 1", given))?;
                 Ok((left_out + 1).into())
             },
-            said: Words::new("counts the layers left out: 0 = 1", "数的是略去的层数：0 即 1"),
+            said: Words::new("counts the layers left out: 0 means 1", "数的是略去的层数：0 即 1"),
         }])
         .help(
             "Which layer of the text encoder is read: 1 the last, 2 the one before it. Take 2 for checkpoints drawn in \

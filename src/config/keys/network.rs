@@ -11,7 +11,7 @@ pub(super) const KEYS: &[Key] = &[
     setting("lora_rank", Kind::Whole(1..=1024, field!(lora_rank))).also(&["network_dim", "rank", "linear"]).help(
         "How much the LoRA can learn. 8 is enough for one thing or a simple style, 16 to 32 for a rich one; a higher \
          rank gives a larger file and learns by heart sooner.",
-        "LoRA 能学多少。学一件东西或简单的风格，8 就够；丰富的风格用 16 到 32。越大文件越大，也越容易死记硬背。",
+        "LoRA 能学多少。学一件东西或简单的风格，8 就够；丰富的风格用 16 到 32。rank 越大，文件越大，也越容易死记硬背。",
     ),
     setting("lora_alpha", Kind::Number(above(0.0), field!(lora_alpha)))
         .also(&["network_alpha", "linear_alpha"])
@@ -34,7 +34,7 @@ pub(super) const KEYS: &[Key] = &[
         ),
     setting("network_weights", Kind::Path(optional_field!(network_weights)))
         .also(&["lora_model_name", "init_lora", "pretrained_lora_path"])
-        .otherwise("a new LoRA", "从零开始")
+        .otherwise("a new LoRA", "新的 LoRA")
         .help(
             "A LoRA file to start from. Use it to go on with one that you have, with more pictures or more epochs.",
             "从哪个已有的 LoRA 文件开始。想在它的基础上加图片、加轮数接着练时用。",

@@ -22,9 +22,9 @@ pub(super) const KEYS: &[Key] = &[
     )
     .also(&["validation_prompt"])
     .help(
-        "What is drawn now and then to see what the LoRA has learned. Each prompt may carry options: `--n` negative \
-         prompt, `--w` `--h` size, `--d` seed, `--s` steps, `--l` guidance.",
-        "训练中画什么样图，看学到了什么。每条可带选项：`--n` 反向提示词，`--w` `--h` 尺寸，`--d` 种子，`--s` 步数，`--l` 引导强度。",
+        "What is drawn now and then to see what the LoRA has learned. Without prompts nothing is drawn. Each may carry \
+         options: `--n` negative prompt, `--w` `--h` size, `--d` seed, `--s` steps, `--l` guidance.",
+        "训练中画什么样图，看学到了什么。不写就不画。每条可带选项：`--n` 反向提示词，`--w` `--h` 尺寸，`--d` 种子，`--s` 步数，`--l` 引导强度。",
     ),
     setting("sample_every_n_epochs", Kind::Whole(0..=u32::MAX, field!(previews.every_n_epochs)))
         .also(&["validation_epochs"])
@@ -37,7 +37,7 @@ pub(super) const KEYS: &[Key] = &[
         .remark("0 = never", "0 为不画")
         .help(
             "After how many steps previews are drawn, besides those of the epochs. Useful where one epoch takes long.",
-            "每多少步画一次样图，与按轮的并行。一轮要很久时有用。",
+            "每多少步画一次样图，与按轮数画的互不影响。一轮要很久时有用。",
         ),
     setting("sample_at_first", Kind::Flag(field!(previews.at_first))).help(
         "Whether previews are also drawn before the first step. They show what the base model makes of your prompts.",

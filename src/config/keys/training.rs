@@ -27,14 +27,14 @@ pub(super) const KEYS: &[Key] = &[
         ),
     setting("batch_size", Kind::Whole(1..=1024, field!(batch_size))).also(&["train_batch_size"]).help(
         "How many pictures are shown at once. Larger ones make steps steadier and take more memory; 1 to 4 are usual.",
-        "一次送入几张图。大些每一步更稳，但占内存更多；通常 1 到 4。",
+        "一次送入几张图。大些每一步更稳，但占显存更多；通常 1 到 4。",
     ),
     setting("gradient_accumulation_steps", Kind::Whole(1..=65_536, field!(gradient_accumulation_steps)))
         .also(&["gradient_accumulation"])
         .help(
             "How many batches are averaged for one step. It acts like a batch so many times larger and takes no more \
              memory, only time.",
-            "几批图片合成一步。效果如同批量大了几倍，不多占内存，只多花时间。",
+            "几批图片合成一步。效果如同批量大了几倍，不多占显存，只多花时间。",
         ),
     setting("learning_rate", Kind::Number(above(0.0).to(1.0), field!(learning_rate)))
         .also(&["lr"])

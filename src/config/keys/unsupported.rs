@@ -21,7 +21,7 @@ const NO_TEXT_ENCODER: Words = Words::new("only the U-Net is trained", "只训�
 const NO_DROPOUT: Words = Words::new("nothing is dropped", "不做随机丢弃");
 const NO_CONVOLUTIONS: Words = Words::new("a LoRA covers the transformer blocks", "LoRA 只覆盖 transformer 块");
 const SQUARED_LOSS: Words = Words::new("the loss is the mean square", "损失为均方误差");
-const SHORT_CAPTIONS: Words = Words::new("a caption has 75 tokens", "说明最长 75 个词元");
+const SHORT_CAPTIONS: Words = Words::new("a caption has at most 75 tokens", "说明最长 75 个词元");
 const BY_EPOCHS: Words = Words::new("use `save_every_n_epochs`", "请用 `save_every_n_epochs`");
 const ALL_KEPT: Words = Words::new("every saved epoch is kept", "存下的各轮都保留");
 const NO_STATE: Words = Words::new("a run cannot be resumed", "中断的训练不能接着做");
@@ -51,7 +51,7 @@ pub(super) const KEYS: &[Key] = &[
     row("train_text_encoder", OFF, NO_TEXT_ENCODER).translated(&[Translated {
         alias: "network_train_unet_only",
         translate: |given| Ok((!value::expect_flag(given)?).into()),
-        said: Words::new("the opposite: true = false", "意思相反：true 即 false"),
+        said: Words::new("the opposite: true means false", "意思相反：true 即 false"),
     }]),
     row("text_encoder_lr", &[Accepted::Number(0.0), Accepted::Number(1e-5)], NO_TEXT_ENCODER),
     row("network_dropout", ZERO, NO_DROPOUT).also(&["lora_dropout"]),
