@@ -144,10 +144,14 @@ fn conv3x3(tape: &mut Tape, dtype: DType) {
         for side in [4, 18, 23, 32, 44, 64, 128] {
             let x = activation(tape, &[1, side, side, 320], dtype);
             let (weight, bias) = (tape.input_of("weight", &[9, 320, 320], stored), input(tape, &[320]));
-            let out = ops::conv3x3(tape, x, weight, Some(bias), geometry);
-            keep(tape, out, &[x]);
+            let (out, trained) = (ops::conv3x3(tape, x, weight, Some(bias), geometry), [x, weight]);
+            keep(tape, out, if stored == DType::F32 { &trained } else { &trained[..1] });
         }
     }
+    // A LoRA's down projection.
+    let (x, weight) = (activation(tape, &[1, 64, 64, 320], dtype), input(tape, &[9, 320, 4]));
+    let out = ops::conv3x3(tape, x, weight, None, ConvGeometry::Same);
+    keep(tape, out, &[x, weight]);
 }
 
 fn geglu(tape: &mut Tape, dtype: DType) {
@@ -194,8 +198,8 @@ fn linear(tape: &mut Tape, dtype: DType) {
         let x = activation(tape, &[tokens, 320], dtype);
         let (weight, bias) = (tape.input_of("weight", &[320, 320], stored), input(tape, &[320]));
         for bias in [None, Some(bias)] {
-            let out = ops::linear(tape, x, weight, bias);
-            keep(tape, out, &[x]);
+            let (out, trained) = (ops::linear(tape, x, weight, bias), [x, weight]);
+            keep(tape, out, if stored == DType::F32 { &trained } else { &trained[..1] });
         }
     }
 }

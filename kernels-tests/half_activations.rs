@@ -132,6 +132,10 @@ fn linears() {
         let case = Case::new("linear", &[&[rows, k]], &[rows, n], linear);
         case.weights(&[&Panels::of(n, k).shape(), &[n]]).check();
     }
+    for [rows, k, n] in [[65, 36, 44], [130, 72, 40], [1030, 20, 12]] {
+        let unbiased = |tape: &mut Tape, values: &[Value]| ops::linear(tape, values[0], values[1], None);
+        Case::new("linear's weight", &[&[rows, k]], &[rows, n], unbiased).weights(&[&[n, k]]).wanting(&[0, 1]).check();
+    }
     let lora = |tape: &mut Tape, values: &[Value]| {
         let &[x, weight, down, up, scale, bias] = values else { panic!("six values") };
         ops::lora_linear(tape, x, weight, Some(bias), down, up, scale)
@@ -155,6 +159,12 @@ fn convolutions() {
     for [side, k, n] in [[5, 12, 20], [6, 24, 40], [24, 32, 40]] {
         let case = Case::new("conv3x3", &[&[2, side, side, k]], &[2, side, side, n], same);
         case.weights(&[&[9, k, n], &[n]]).check();
+    }
+    for [side, k, n] in [[5, 12, 20], [24, 64, 4]] {
+        let unbiased =
+            |tape: &mut Tape, values: &[Value]| ops::conv3x3(tape, values[0], values[1], None, ConvGeometry::Same);
+        let case = Case::new("conv3x3's weight", &[&[2, side, side, k]], &[2, side, side, n], unbiased);
+        case.weights(&[&[9, k, n]]).wanting(&[0, 1]).check();
     }
     let case = Case::new("conv3x3 with stride 2", &[&[1, 9, 7, 12]], &[1, 5, 4, 20], down);
     case.weights(&[&[9, 12, 20], &[20]]).check();
