@@ -98,8 +98,13 @@ fn elementwise_ops() {
     Case::new("add", &[shape, shape], shape, |tape, values| ops::add(tape, values[0], values[1]))
         .wanting(&[])
         .check_with_bands();
+    Case::new("multiply", &[shape, shape], shape, |tape, values| ops::multiply(tape, values[0], values[1]))
+        .check_with_bands();
     Case::new("scale", &[shape], shape, |tape, values| ops::scale(tape, values[0], 0.3)).check_with_bands();
     Case::new("geglu", &[&[2, 50, 24]], shape, |tape, values| ops::geglu(tape, values[0])).check_with_bands();
+    Case::new("scale_by", &[shape], shape, |tape, values| ops::scale_by(tape, values[0], values[1]))
+        .weights(&[&[1]])
+        .check_with_bands();
     let add_channels =
         Case::new("add_channels", &[shape], shape, |tape, values| ops::add_channels(tape, values[0], values[1]));
     add_channels.weights(&[&[2, 12]]).wanting(&[1]).check_with_bands();
@@ -177,7 +182,7 @@ fn attentions() {
     let causal =
         |tape: &mut Tape, values: &[Value]| ops::attention(tape, values[0], values[1], values[2], 2, Mask::Causal);
     // Heads that fit the lanes of CPU drivers, and such that go by chunks of scores.
-    for head in [8, 12, 40, 96] {
+    for head in [8, 12, 40, 64, 96] {
         let (queries, keys) = ([2, 65, 2 * head], [2, 77, 2 * head]);
         Case::new("attention", &[&queries, &keys, &keys], &queries, crossed).check();
         Case::new("causal attention", &[&keys, &keys, &keys], &keys, causal).check();
