@@ -32,7 +32,7 @@ pub fn tapes() -> Vec<Tape> {
         softmax,
         weighted_mse,
     ];
-    let of_any_type: [fn(&mut Tape, DType); 15] = [
+    let of_any_type: [fn(&mut Tape, DType); 18] = [
         activations,
         add,
         add_channels,
@@ -40,13 +40,16 @@ pub fn tapes() -> Vec<Tape> {
         concat,
         conv3x3,
         crop,
+        dropout,
         geglu,
         group_norm,
+        join_chunks,
         layer_norm,
         linear,
         lora_linear,
         multiply,
         scale,
+        scale_rows,
         upsample_nearest,
     ];
     let plain = ops.into_iter().map(|record| recorded(record));
@@ -185,6 +188,12 @@ fn dora(tape: &mut Tape) {
     }
 }
 
+fn dropout(tape: &mut Tape, dtype: DType) {
+    let (h, key) = (activation(tape, &[2, 8], dtype), tape.input_of("key", &[2], DType::U32));
+    let out = ops::dropout(tape, h, key, 1, 0.1);
+    keep(tape, out, &[h]);
+}
+
 fn geglu(tape: &mut Tape, dtype: DType) {
     let x = activation(tape, &[2, 16], dtype);
     let out = ops::geglu(tape, x);
@@ -212,6 +221,12 @@ fn group_norm(tape: &mut Tape, dtype: DType) {
         let out = ops::group_norm(tape, x, gamma, beta, 32, 1e-5, silu);
         keep(tape, out, &[x]);
     }
+}
+
+fn join_chunks(tape: &mut Tape, dtype: DType) {
+    let states = activation(tape, &[4, 5, 8], dtype);
+    let out = ops::join_chunks(tape, states, 2);
+    keep(tape, out, &[states]);
 }
 
 fn kron(tape: &mut Tape) {
@@ -284,6 +299,12 @@ fn scale(tape: &mut Tape, dtype: DType) {
     let factor = input(tape, &[1]);
     let out = ops::scale_by(tape, x, factor);
     keep(tape, out, &[x]);
+}
+
+fn scale_rows(tape: &mut Tape, dtype: DType) {
+    let (h, mask) = (activation(tape, &[2, 5, 8], dtype), input(tape, &[2, 8]));
+    let out = ops::scale_rows(tape, h, mask);
+    keep(tape, out, &[h]);
 }
 
 fn crop(tape: &mut Tape, dtype: DType) {

@@ -105,6 +105,14 @@ fn elementwise_ops() {
     Case::new("scale_by", &[shape], shape, |tape, values| ops::scale_by(tape, values[0], values[1]))
         .weights(&[&[1]])
         .check_with_bands();
+    Case::new("scale_rows", &[shape], shape, |tape, values| ops::scale_rows(tape, values[0], values[1]))
+        .weights(&[&[2, 12]])
+        .check_with_bands();
+    let dropout = |tape: &mut Tape, values: &[Value]| {
+        let key = tape.input_of("key", &[2], DType::U32);
+        ops::dropout(tape, values[0], key, 3, 0.4)
+    };
+    Case::new("dropout", &[shape], shape, dropout).check_with_bands();
     let add_channels =
         Case::new("add_channels", &[shape], shape, |tape, values| ops::add_channels(tape, values[0], values[1]));
     add_channels.weights(&[&[2, 12]]).wanting(&[1]).check_with_bands();
@@ -112,6 +120,8 @@ fn elementwise_ops() {
 
 #[test]
 fn ops_that_move_pixels() {
+    let join_chunks = |tape: &mut Tape, values: &[Value]| ops::join_chunks(tape, values[0], 3);
+    Case::new("join_chunks", &[&[6, 7, 12]], &[2, 17, 12], join_chunks).check();
     let concat = |tape: &mut Tape, values: &[Value]| ops::concat(tape, values[0], values[1]);
     Case::new("concat", &[&[2, 45, 12], &[2, 45, 20]], &[2, 45, 32], concat).check_with_bands();
     let upsample = |tape: &mut Tape, values: &[Value]| ops::upsample_nearest(tape, values[0]);
