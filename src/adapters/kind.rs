@@ -46,8 +46,6 @@ pub struct OnTape<'a> {
     pub tensors: &'a [Value],
     /// (1): the kind's factor, times the strength where the change is linear in it.
     pub scale: Value,
-    /// (1, r): the same, once for each rank.
-    pub scale_row: Value,
     /// (1) each: −1 and minus the strength, where a strength other than 1 may be asked for.
     pub blend: Option<(Value, Value)>,
     /// What is dropped in training.

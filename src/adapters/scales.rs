@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Elements between two factors: the strictest binding alignment, 256 bytes.
-const ALIGNMENT: usize = 64;
+const STRIDE: usize = 64;
 
 /// A number that an adapter is multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,53 +29,42 @@ impl Factor {
 /// The distinct factors of a set of adapters.
 pub struct Scales {
     factors: Vec<Factor>,
-    /// How often each factor is repeated: for every rank once.
-    width: usize,
     buffer: Buffer,
     /// Whether the strength may be another than 1.
     pub varies: bool,
 }
 
 impl Scales {
-    /// At strength 1, for adapters of at most `ranks` ranks.
-    pub fn new(label: &str, factors: impl Iterator<Item = Factor>, ranks: usize) -> Self {
+    /// At strength 1.
+    pub fn new(label: &str, factors: impl Iterator<Item = Factor>) -> Self {
         let factors = factors.fold(Vec::new(), |mut known: Vec<Factor>, factor| {
             if !known.contains(&factor) {
                 known.push(factor);
             }
             known
         });
-        let width = ranks.next_multiple_of(ALIGNMENT);
-        let buffer = Buffer::declare(label, 4 * (width * factors.len()) as u64);
-        Self { factors, width, buffer, varies: false }
+        let buffer = Buffer::declare(label, 4 * (STRIDE * factors.len()) as u64);
+        Self { factors, buffer, varies: false }
     }
 
     /// Another set of the same factors, with a strength of its own.
     pub fn with_strength(&self, label: &str) -> Self {
-        Self { varies: true, ..Self::new(label, self.factors.iter().copied(), self.width) }
+        Self { varies: true, ..Self::new(label, self.factors.iter().copied()) }
     }
 
     /// A factor on a tape, (1).
     pub fn on(&self, tape: &mut Tape, factor: Factor) -> Value {
-        tape.external("adapter scale", &[1], DType::F32, &self.slice(factor, 1))
-    }
-
-    /// A factor on a tape once for each of `ranks` ranks, (1, ranks).
-    pub fn row_on(&self, tape: &mut Tape, factor: Factor, ranks: usize) -> Value {
-        tape.external("adapter scales", &[1, ranks], DType::F32, &self.slice(factor, ranks))
-    }
-
-    fn slice(&self, factor: Factor, count: usize) -> BufferSlice {
         let index = self.factors.iter().position(|&known| known == factor).expect("a factor that was declared");
-        let offset = 4 * (self.width * index) as u64;
-        BufferSlice { buffer: self.buffer.clone(), offset, bytes: 4 * count as u64 }
+        let offset = 4 * (STRIDE * index) as u64;
+        let slice = BufferSlice { buffer: self.buffer.clone(), offset, bytes: 4 };
+        tape.external("adapter scale", &[1], DType::F32, &slice)
     }
 
     /// Writes every factor, those that the strength goes into times `strength`.
     pub fn set_strength(&self, gpu: &Gpu, strength: f32) {
         let value = |factor: &Factor| if factor.by_strength { strength * factor.value } else { factor.value };
-        let values: Vec<f32> =
-            self.factors.iter().flat_map(|factor| std::iter::repeat_n(value(factor), self.width)).collect();
+        let mut values = vec![0f32; STRIDE * self.factors.len()];
+        values.iter_mut().step_by(STRIDE).zip(&self.factors).for_each(|(slot, factor)| *slot = value(factor));
         gpu.upload(&self.buffer.whole(), bytemuck::cast_slice(&values));
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     gpu::Gpu,
-    nn::{Adapters, Dropped, padded},
+    nn::{Adapters, Dropped},
     tape::{Tape, Value},
     weights::lora::{AdapterModule, AdapterTensor, SavePrecision, Site, UP},
 };
@@ -76,10 +76,9 @@ impl AdapterSet {
             modules.push(Module { plan, specs, tensors: first..tensors.len(), factor });
         }
         let store = Store::new(tensors, max_binding, accumulate);
-        let ranks = modules.iter().map(|module| padded(module.plan.rank)).max().unwrap_or(1);
         let blend = [Factor::fixed(-1.0), Factor::by_strength(-1.0)].into_iter().filter(|_| kind.blends());
         let factors = modules.iter().map(|module: &Module| module.factor).chain(blend);
-        let scales = Scales::new("adapter scales", factors, ranks);
+        let scales = Scales::new("adapter scales", factors);
         Self { kind, modules, store, scales }
     }
 
@@ -195,13 +194,12 @@ impl AdapterSet {
             RecordedAdapters { adapters: Adapters::default(), parameters: Vec::new(), numbers: Vec::new() };
         let blend = (self.kind.blends() && scales.varies).then(|| OnTape::blend(tape, scales));
         for (index, module) in self.modules.iter().enumerate() {
-            let SitePlan { site, rank, .. } = &module.plan;
+            let site = &module.plan.site;
             let tensors = self.tensors_on(tape, module);
             let on_tape = OnTape {
                 site,
                 tensors: &tensors,
                 scale: scales.on(tape, module.factor),
-                scale_row: scales.row_on(tape, module.factor, padded(*rank)),
                 blend,
                 dropped: dropped(index),
             };

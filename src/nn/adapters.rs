@@ -62,8 +62,6 @@ pub struct LowRank {
     pub up: Value,
     /// (1): alpha / rank, times the strength where there is one.
     pub scale: Value,
-    /// (1, rank): the same, once for each rank.
-    pub scale_row: Value,
     pub dropped: Option<Dropped>,
 }
 
@@ -94,10 +92,7 @@ impl LowRank {
                 hidden = ops::dropout(tape, hidden, key, site, rate);
             }
         }
-        let shape = tape.shape(self.up).to_vec();
-        let rows = tape.reshape(self.up, &[&[1], &shape[..]].concat());
-        let scaled = ops::scale_rows(tape, rows, self.scale_row);
-        let up = tape.reshape(scaled, &shape);
+        let up = ops::scale_by(tape, self.up, self.scale);
         ops::linear(tape, hidden, up, None)
     }
 }

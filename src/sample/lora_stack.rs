@@ -37,15 +37,13 @@ impl LoraStack {
                 by_path.entry(&module.site.path).or_default().push((index, module.clone()));
             }
         }
-        let modules: Vec<StackedModule> = by_path.into_values().map(StackedModule::new).collect();
-        let ranks = modules.iter().map(|module| module.rank).max().unwrap_or(1);
-        Self { modules, scale: Buffer::declare("LoRA scale", 4 * ranks as u64) }
+        let modules = by_path.into_values().map(StackedModule::new).collect();
+        Self { modules, scale: Buffer::declare("LoRA scale", 4) }
     }
 
     /// Puts the stack onto a tape.
     pub fn record(&self, tape: &mut Tape) -> Adapters {
-        let whole = self.scale.whole();
-        let scale = tape.external("LoRA scale", &[1], DType::F32, &whole);
+        let scale = tape.external("LoRA scale", &[1], DType::F32, &self.scale.whole());
         let record = |module: &StackedModule| {
             let StackedModule { path, in_features, out_features, rank, .. } = module;
             let mut matrix = |name: &str, shape: &[usize], buffer: &Buffer| {
@@ -53,16 +51,14 @@ impl LoraStack {
             };
             let down = matrix("lora_down", &[*rank, *in_features], &module.down);
             let up = matrix("lora_up", &[*out_features, *rank], &module.up);
-            let scale_row = tape.external("LoRA scales", &[1, *rank], DType::F32, &whole);
-            (path.clone(), Adapter::LowRank(LowRank { down, up, scale, scale_row, dropped: None }))
+            (path.clone(), Adapter::LowRank(LowRank { down, up, scale, dropped: None }))
         };
         self.modules.iter().map(record).collect()
     }
 
     /// Uploads what does not depend on strengths.
     pub fn upload(&self, gpu: &Gpu) {
-        let ones = vec![1f32; (self.scale.bytes() / 4) as usize];
-        gpu.upload(&self.scale.whole(), bytemuck::cast_slice(&ones));
+        gpu.upload(&self.scale.whole(), bytemuck::cast_slice(&[1f32, 0.0, 0.0, 0.0]));
         for module in &self.modules {
             gpu.upload(&module.down.whole(), bytemuck::cast_slice(&module.stacked_down()));
         }

@@ -31,6 +31,5 @@ pub fn initial(seed: u64, index: usize, site: &Site, rank: usize) -> Vec<Vec<f32
 /// ΔW = scale · up · down
 pub fn record(module: &OnTape<'_>) -> Adapter {
     let &[down, up] = module.tensors else { panic!("a LoRA has two matrices") };
-    let (scale, scale_row, dropped) = (module.scale, module.scale_row, module.dropped);
-    Adapter::LowRank(LowRank { down, up, scale, scale_row, dropped })
+    Adapter::LowRank(LowRank { down, up, scale: module.scale, dropped: module.dropped })
 }
