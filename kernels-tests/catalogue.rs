@@ -3,9 +3,14 @@
 //! Tapes are only lowered, never run, so that shapes may be as large as tile tables need.
 
 use lora_wgpu::{
-    ops::{self, AdamWState, ConvGeometry, Mask},
+    adapters::{Store, TensorShape},
+    config::OptimizerSettings,
+    ops::{self, ConvGeometry, Mask},
+    optim::Ema,
     tape::{Checkpointing, DType, Tape, Value},
 };
+
+use crate::optimizers;
 
 /// Storage types of frozen weights.
 const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
@@ -17,10 +22,10 @@ const ACTIVATION_TYPES: [DType; 2] = [DType::F32, DType::F16];
 pub fn tapes() -> Vec<Tape> {
     let ops: [fn(&mut Tape); 10] = [
         accumulate,
-        adamw,
         cached_attention,
         combine,
         convert,
+        ema,
         grad_norm,
         loss_scale,
         multiply_add,
@@ -45,7 +50,8 @@ pub fn tapes() -> Vec<Tape> {
     ];
     let plain = ops.into_iter().map(|record| recorded(record));
     let typed = of_any_type.into_iter().flat_map(|record| ACTIVATION_TYPES.map(|dtype| (record, dtype)));
-    plain.chain(typed.map(|(record, dtype)| recorded(|tape| record(tape, dtype)))).collect()
+    let updates = OptimizerSettings::all().map(|settings| optimizers::recorded(settings.kind));
+    plain.chain(updates).chain(typed.map(|(record, dtype)| recorded(|tape| record(tape, dtype)))).collect()
 }
 
 fn recorded(record: impl FnOnce(&mut Tape)) -> Tape {
@@ -83,12 +89,6 @@ fn activations(tape: &mut Tape, dtype: DType) {
         let out = op(tape, x);
         keep(tape, out, &[x]);
     }
-}
-
-fn adamw(tape: &mut Tape) {
-    let [parameters, m, v, gradients] = [8; 4].map(|count| input(tape, &[count]));
-    let (clip, settings) = (input(tape, &[4]), input(tape, &[8]));
-    ops::adamw(tape, AdamWState { parameters, m, v }, gradients, clip, settings);
 }
 
 fn add(tape: &mut Tape, dtype: DType) {
@@ -148,6 +148,12 @@ fn conv3x3(tape: &mut Tape, dtype: DType) {
             keep(tape, out, &[x]);
         }
     }
+}
+
+fn ema(tape: &mut Tape) {
+    let store = Store::new(vec![(TensorShape::matrix(&[4, 8]), Some(0))], 1 << 20, false);
+    let weight = input(tape, &[1]);
+    Ema::new(&store).record(tape, &store, weight);
 }
 
 fn geglu(tape: &mut Tape, dtype: DType) {

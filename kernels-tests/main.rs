@@ -23,6 +23,7 @@ mod linear;
 mod lora_linear;
 mod loss_scale;
 mod multiply_add;
+mod optimizers;
 mod scale;
 mod shaders;
 mod softmax;

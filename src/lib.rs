@@ -11,6 +11,7 @@ pub mod label;
 pub mod models;
 pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod sample;
 pub mod tape;
 pub mod train;

@@ -1,4 +1,4 @@
-//! The layers: each imports only what the table allows, and only `ops` names shaders.
+//! The layers: each imports only what the table allows, and only `ops` and `optim` name shaders.
 
 use std::{
     collections::BTreeSet,
@@ -14,10 +14,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("nn", &["gpu", "tape", "ops", "weights", "diffusion", "data", "config"]),
     ("models", &["gpu", "tape", "ops", "nn", "weights", "diffusion", "data", "config"]),
     ("adapters", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
+    ("optim", &["gpu", "tape", "ops", "nn", "models", "adapters", "weights", "diffusion", "data", "config"]),
     ("sample", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
     ("label", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
-    ("train", &["gpu", "tape", "ops", "nn", "models", "sample", "label", "weights", "diffusion", "data", "config"]),
-    ("bench", &["gpu", "tape", "ops", "nn", "models", "train", "weights", "diffusion", "config"]),
+    (
+        "train",
+        &["gpu", "tape", "ops", "nn", "models", "optim", "sample", "label", "weights", "diffusion", "data", "config"],
+    ),
+    ("bench", &["gpu", "tape", "ops", "nn", "models", "optim", "train", "weights", "diffusion", "config"]),
     (
         "cli",
         &[
@@ -58,14 +62,14 @@ fn layers_import_only_what_the_table_allows() {
 }
 
 #[test]
-fn only_ops_name_shaders() {
+fn only_ops_and_optimizers_name_shaders() {
     let named: Vec<String> = sources()
-        .filter(|(layer, ..)| layer != "ops")
+        .filter(|(layer, ..)| !["ops", "optim"].contains(&layer.as_str()))
         .flat_map(|(_, path, code)| {
             shader_names(&code).map(|name| format!("{}: {name}", path.display())).collect::<Vec<_>>()
         })
         .collect();
-    assert!(named.is_empty(), "shaders named outside of src/ops:\n{}", named.join("\n"));
+    assert!(named.is_empty(), "shaders named outside of src/ops and src/optim:\n{}", named.join("\n"));
 }
 
 #[test]

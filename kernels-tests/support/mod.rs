@@ -7,6 +7,7 @@ mod fixture;
 mod normalize;
 mod parsed;
 mod tensor;
+mod training;
 
 pub use compare::assert_close;
 pub use devices::{Device, devices, devices_and_bands};
@@ -15,3 +16,4 @@ pub use fixture::Fixture;
 pub use normalize::normalize;
 pub use parsed::{Parsed, tint_accepts, tint_is_installed};
 pub use tensor::Tensor;
+pub use training::{GROUPS, Training, record_update};

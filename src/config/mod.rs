@@ -9,6 +9,7 @@
 
 mod keys;
 mod load;
+mod optimizers;
 mod print;
 mod readers;
 mod resolve;
@@ -22,6 +23,7 @@ mod value;
 
 pub use keys::PREVIEW_SAMPLERS;
 pub use load::{Loaded, load};
+pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
 pub use suggest::nearest;
 pub use train_config::{
     AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE,

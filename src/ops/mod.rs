@@ -4,7 +4,6 @@
 
 mod accumulate;
 mod activation;
-mod adamw;
 mod add;
 mod add_channels;
 mod attention;
@@ -39,10 +38,10 @@ mod weighted_mse;
 
 pub use accumulate::accumulate;
 pub use activation::{gelu, quick_gelu, silu};
-pub use adamw::{AdamWSettings, AdamWState, adamw};
 pub use add::add;
 pub use add_channels::add_channels;
 pub use attention::{Mask, attention};
+pub use bands::{flat_workgroups, workgroup_grid};
 pub use cached_attention::cached_attention;
 pub use combine::combine;
 pub use concat::{concat, split};
@@ -51,7 +50,7 @@ pub use convert::convert;
 pub use crop::crop;
 pub use extend_cache::extend_cache;
 pub use geglu::geglu;
-pub use grad_norm::grad_norm;
+pub use grad_norm::{grad_norm, reduction_workgroups};
 pub use group_norm::group_norm;
 pub use layer_norm::layer_norm;
 pub use linear::linear;

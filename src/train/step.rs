@@ -7,7 +7,8 @@ use crate::{
     diffusion::{NoiseSchedule, Prediction},
     gpu::{Gpu, GpuError, KernelSpec, Pending},
     models::UNet,
-    ops::{self, AdamWSettings, AdamWState, Loss},
+    ops::{self, Loss},
+    optim::{self, AdamWState, Optimizer, SETTINGS, UpdateValues},
     tape::{Checkpointing, DType, Plan, Program, Tape, Value, prepared_bytes, shared_bytes},
 };
 
@@ -246,7 +247,8 @@ impl StepPrograms {
 
     /// Clips and applies the gradients without waiting.
     pub fn update(&self, gpu: &Gpu, settings: &UpdateSettings) -> PendingUpdate {
-        self.update.write(gpu, "settings", &settings.adamw().at_step(u64::from(settings.step)));
+        let rates = [settings.learning_rate];
+        self.update.write(gpu, "settings", &settings.optimizer().settings(settings.step, &rates)[0]);
         self.update.write(gpu, "max_grad_norm", &[settings.max_grad_norm as f32]);
         self.update.replay(gpu);
         PendingUpdate { clip: self.update.read_later(gpu, "clip") }
@@ -274,9 +276,9 @@ impl StepPrograms {
 }
 
 impl UpdateSettings {
-    fn adamw(&self) -> AdamWSettings {
+    fn optimizer(&self) -> Optimizer {
         let AdamW { betas: (beta1, beta2), weight_decay, eps } = self.adamw;
-        AdamWSettings { lr: self.learning_rate, beta1, beta2, eps, weight_decay }
+        Optimizer::AdamW(optim::AdamW { betas: [beta1, beta2], weight_decay, eps })
     }
 }
 
@@ -353,7 +355,7 @@ fn record_loss_scale(tape: &mut Tape, lora: &Lora) -> Value {
 
 fn record_update(lora: &Lora, activations: DType) -> Tape {
     let mut tape = Tape::new();
-    let settings = tape.input("settings", &[8]);
+    let settings = tape.input("settings", &[SETTINGS]);
     let max_grad_norm = tape.input("max_grad_norm", &[1]);
     let flat = |tape: &mut Tape, buffer: &crate::gpu::Buffer, elements: usize| {
         tape.external(buffer.label(), &[elements], DType::F32, &buffer.whole())
@@ -368,7 +370,7 @@ fn record_update(lora: &Lora, activations: DType) -> Tape {
             m: flat(&mut tape, &shard.first_moment, shard.elements),
             v: flat(&mut tape, &shard.second_moment, shard.elements),
         };
-        ops::adamw(&mut tape, state, gradient, clip, settings);
+        optim::AdamW::record_flat(&mut tape, state, gradient, UpdateValues { clip, settings: &[settings] });
     }
     if activations == DType::F16 {
         ops::advance_loss_scale(&mut tape, loss_scale, clip, LOSS_SCALE_INTERVAL);
