@@ -5,9 +5,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lora_wgpu::{
-    ops::{self, AdamWState, ConvGeometry, DoraAxis, DoraShape, KronShape, Mask},
+    adapters::{Store, TensorShape},
+    config::OptimizerSettings,
+    ops::{self, ConvGeometry, DoraAxis, DoraShape, KronShape, Mask},
+    optim::Ema,
     tape::{Checkpointing, DType, Tape, Value},
 };
+
+use crate::optimizers;
 
 /// Storage types of frozen weights.
 const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
@@ -19,13 +24,13 @@ const ACTIVATION_TYPES: [DType; 2] = [DType::F32, DType::F16];
 pub fn tapes() -> Vec<Tape> {
     let ops: [fn(&mut Tape); 15] = [
         accumulate,
-        adamw,
         add_to_weight,
         cached_attention,
         combine,
         conv_taps,
         convert,
         dora,
+        ema,
         grad_norm,
         kron,
         loss_scale,
@@ -56,7 +61,8 @@ pub fn tapes() -> Vec<Tape> {
     ];
     let plain = ops.into_iter().map(|record| recorded(record));
     let typed = of_any_type.into_iter().flat_map(|record| ACTIVATION_TYPES.map(|dtype| (record, dtype)));
-    plain.chain(typed.map(|(record, dtype)| recorded(|tape| record(tape, dtype)))).collect()
+    let updates = OptimizerSettings::all().map(|settings| optimizers::recorded(settings.kind));
+    plain.chain(updates).chain(typed.map(|(record, dtype)| recorded(|tape| record(tape, dtype)))).collect()
 }
 
 fn recorded(record: impl FnOnce(&mut Tape)) -> Tape {
@@ -98,12 +104,6 @@ fn activations(tape: &mut Tape, dtype: DType) {
     }
 }
 
-fn adamw(tape: &mut Tape) {
-    let [parameters, m, v, gradients] = [8; 4].map(|count| input(tape, &[count]));
-    let (clip, settings) = (input(tape, &[4]), input(tape, &[8]));
-    ops::adamw(tape, AdamWState { parameters, m, v }, gradients, clip, settings);
-}
-
 fn add(tape: &mut Tape, dtype: DType) {
     let (a, b) = (activation(tape, &[2, 8], dtype), activation(tape, &[2, 8], dtype));
     let out = ops::add(tape, a, b);
@@ -119,7 +119,7 @@ fn add_channels(tape: &mut Tape, dtype: DType) {
 fn add_to_weight(tape: &mut Tape) {
     for stored in WEIGHT_TYPES {
         for (taps, shape) in [(1, &[12, 8][..]), (9, &[9, 8, 12])] {
-            let weight = tape.input_of("weight", shape, stored);
+            let weight = activation(tape, shape, stored);
             let (delta, scale) = (input(tape, &[12, 8 * taps]), input(tape, &[1]));
             let out = ops::add_to_weight(tape, weight, taps, delta, scale);
             keep(tape, out, &[delta]);
@@ -196,6 +196,12 @@ fn dropout(tape: &mut Tape, dtype: DType) {
     let (h, key) = (activation(tape, &[2, 8], dtype), activation(tape, &[2], DType::U32));
     let out = ops::dropout(tape, h, key, 1, 0.1);
     keep(tape, out, &[h]);
+}
+
+fn ema(tape: &mut Tape) {
+    let store = Store::new(vec![(TensorShape::matrix(&[4, 8]), Some(0))], 1 << 20, false);
+    let weight = input(tape, &[1]);
+    Ema::new(&store).record(tape, &store, weight);
 }
 
 fn geglu(tape: &mut Tape, dtype: DType) {

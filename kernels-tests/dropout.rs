@@ -59,6 +59,6 @@ fn drops_its_share_and_other_elements_at_other_sites() {
 #[test]
 fn a_rate_of_zero_records_nothing() {
     let mut tape = Tape::new();
-    let (h, key) = (tape.input("h", &[4]), tape.input_of("key", &[2], DType::U32));
+    let (h, key) = (tape.input("h", &[4]).value, tape.input_of("key", &[2], DType::U32).value);
     assert_eq!(ops::dropout(&mut tape, h, key, 0, 0.0), h);
 }

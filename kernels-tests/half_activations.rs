@@ -109,7 +109,7 @@ fn elementwise_ops() {
         .weights(&[&[2, 12]])
         .check_with_bands();
     let dropout = |tape: &mut Tape, values: &[Value]| {
-        let key = tape.input_of("key", &[2], DType::U32);
+        let key = tape.input_of("key", &[2], DType::U32).value;
         ops::dropout(tape, values[0], key, 3, 0.4)
     };
     Case::new("dropout", &[shape], shape, dropout).check_with_bands();

@@ -37,6 +37,6 @@ fn keeps_the_first_begin_the_last_end_and_all_between() {
 #[test]
 fn a_single_chunk_is_the_sequence() {
     let mut tape = Tape::new();
-    let states = tape.input("states", &[3, 77, 4]);
+    let states = tape.input("states", &[3, 77, 4]).value;
     assert_eq!(ops::join_chunks(&mut tape, states, 1), states);
 }

@@ -31,6 +31,7 @@ mod loss_scale;
 mod matmul;
 mod multiply;
 mod multiply_add;
+mod optimizers;
 mod rebuilt;
 mod scale;
 mod scale_rows;

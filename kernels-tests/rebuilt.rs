@@ -3,7 +3,7 @@
 use lora_wgpu::{
     gpu::Gpu,
     ops::{self, DoraAxis, DoraShape},
-    tape::{Checkpointing, DType, Plan, Program, Tape, Value, shared_bytes},
+    tape::{Checkpointing, Input, Plan, Program, Tape, Value, shared_bytes},
 };
 
 use crate::support::{Tensor, devices};
@@ -14,13 +14,28 @@ const TOKENS: usize = 4;
 const CHANNELS: usize = 64;
 const WEIGHT_BYTES: u64 = (4 * CHANNELS * CHANNELS) as u64;
 
+/// What is written before a replay, and what of it has gradients.
+#[derive(Default)]
+struct Inputs {
+    all: Vec<(Input, usize)>,
+    trained: Vec<Value>,
+}
+
+impl Inputs {
+    fn add(&mut self, tape: &mut Tape, name: &str, shape: &[usize]) -> Value {
+        let input = tape.input(name, shape);
+        self.all.push((input, shape.iter().product()));
+        input.value
+    }
+}
+
 /// A layer with DoRA; its weight is seen as a view once, as an op that reshapes would do.
-fn layer(tape: &mut Tape, x: Value, index: usize, trained: &mut Vec<Value>) -> Value {
+fn layer(tape: &mut Tape, x: Value, index: usize, inputs: &mut Inputs) -> Value {
     let shapes: [(&str, &[usize]); 3] = [("up", &[CHANNELS, 4]), ("down", &[4, CHANNELS]), ("magnitude", &[CHANNELS])];
-    let [up, down, magnitude] = shapes.map(|(name, shape)| tape.input(&format!("{name} {index}"), shape));
-    trained.extend([up, down, magnitude]);
-    let weight = tape.input_of(&format!("weight {index}"), &[CHANNELS, CHANNELS], DType::F32);
-    let scale = tape.input(&format!("scale {index}"), &[1]);
+    let [up, down, magnitude] = shapes.map(|(name, shape)| inputs.add(tape, &format!("{name} {index}"), shape));
+    inputs.trained.extend([up, down, magnitude]);
+    let weight = inputs.add(tape, &format!("weight {index}"), &[CHANNELS, CHANNELS]);
+    let scale = inputs.add(tape, &format!("scale {index}"), &[1]);
     let delta = ops::matmul(tape, up, down);
     let sum = ops::add_to_weight(tape, weight, 1, delta, scale);
     let shape = DoraShape { axis: DoraAxis::Out, taps: 1, detached: false };
@@ -32,24 +47,24 @@ fn layer(tape: &mut Tape, x: Value, index: usize, trained: &mut Vec<Value>) -> V
 }
 
 /// Layers, each a block, and the gradients of what they train.
-fn step(layers: usize, checkpointing: Checkpointing) -> Tape {
+fn step(layers: usize, checkpointing: Checkpointing) -> (Tape, Inputs) {
     let mut tape = Tape::new();
-    let mut trained = Vec::new();
-    let mut x = tape.input("x", &[TOKENS, CHANNELS]);
+    let mut inputs = Inputs::default();
+    let mut x = inputs.add(&mut tape, "x", &[TOKENS, CHANNELS]);
     for index in 0..layers {
-        x = tape.block(|tape| layer(tape, x, index, &mut trained));
+        x = tape.block(|tape| layer(tape, x, index, &mut inputs));
     }
     tape.keep("out", x);
-    let upstream = tape.input("upstream", &[TOKENS, CHANNELS]);
-    for (index, gradient) in tape.backward(&[(x, upstream)], &trained, checkpointing, ops::add).into_iter().enumerate()
-    {
+    let upstream = inputs.add(&mut tape, "upstream", &[TOKENS, CHANNELS]);
+    let gradients = tape.backward(&[(x, upstream)], &inputs.trained, checkpointing, ops::add);
+    for (index, gradient) in gradients.into_iter().enumerate() {
         tape.keep(&format!("gradient {index}"), gradient.unwrap());
     }
-    tape
+    (tape, inputs)
 }
 
 fn plan(gpu: &Gpu, layers: usize, checkpointing: Checkpointing) -> Plan {
-    Plan::new("step", step(layers, checkpointing), gpu.caps()).unwrap()
+    Plan::new("step", step(layers, checkpointing).0, gpu.caps()).unwrap()
 }
 
 #[test]
@@ -82,19 +97,10 @@ fn every_weight_is_built_once_forward_and_once_backward() {
 fn gradients_are_the_same_bits_in_every_mode() {
     let gpu = &devices()[1].gpu;
     let gradients = |checkpointing| -> Vec<Vec<f32>> {
-        let program = Program::build(gpu, vec![plan(gpu, 3, checkpointing)]).unwrap().remove(0);
-        let shapes =
-            [("x", TOKENS * CHANNELS), ("upstream", TOKENS * CHANNELS)].map(|(name, size)| (name.into(), size));
-        let sizes = [
-            ("up", 4 * CHANNELS),
-            ("down", 4 * CHANNELS),
-            ("magnitude", CHANNELS),
-            ("weight", CHANNELS * CHANNELS),
-            ("scale", 1),
-        ];
-        let of_layers = (0..3).flat_map(|index| sizes.map(|(name, size)| (format!("{name} {index}"), size)));
-        for (seed, (name, size)) in shapes.into_iter().chain(of_layers).enumerate() {
-            program.write(gpu, &name, &Tensor::random(&[size], seed as u64).data);
+        let (tape, inputs) = step(3, checkpointing);
+        let program = Program::compile(gpu, "step", tape).unwrap();
+        for (seed, &(input, size)) in inputs.all.iter().enumerate() {
+            program.write(gpu, input, &Tensor::random(&[size], seed as u64).data);
         }
         program.replay(gpu);
         (0..9).map(|index| program.read(gpu, &format!("gradient {index}")).unwrap()).collect()

@@ -2,7 +2,7 @@
 
 use lora_wgpu::{
     adapters::{AdapterSet, Kind, SitePlan, is_target},
-    config::{AdamW, LoraTarget},
+    config::{LoraTarget, OptimizerKind, OptimizerSettings},
     diffusion::Prediction,
     gpu::{Gpu, GpuOptions, Variant},
     models::{UNet, UNetConfig, VaeConfig, VaeDecoder, VaeEncoder, encode::BuiltDecoder},
@@ -47,7 +47,7 @@ fn training_with_previews_needs_few_pipelines() {
             let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
             let sites = sites.map(|site| SitePlan::plain(site.clone(), 16, 16.0)).collect();
             let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
-            let optimizer = Optimizer::new(&AdamW::default());
+            let optimizer = Optimizer::new(&OptimizerSettings::new(OptimizerKind::AdamW));
             let training = Trained::new(adapters, optimizer, LossScale::for_activations(activations));
             let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
             let options = StepOptions {
@@ -60,7 +60,7 @@ fn training_with_previews_needs_few_pipelines() {
             let trained = plans.kernels().len();
             let shape = DenoiserShape { height: side, width: side, tokens: 77, guided: true };
             let adapters = &training.adapters;
-            let record = |tape: &mut _| adapters.record(tape, &adapters.scales).adapters;
+            let record = |tape: &mut _| adapters.record(tape, &adapters.scales, &|_| None).adapters;
             let (denoiser, _) = Denoiser::plan(&gpu, &unet, record, shape, activations).expect("a plan");
             let (decoder, _) = decoder.plan(&gpu, side, side).expect("a plan");
             plans.share_slots(vec![denoiser, decoder]);

@@ -8,6 +8,7 @@ mod matrix;
 mod normalize;
 mod parsed;
 mod tensor;
+mod training;
 
 pub use compare::assert_close;
 pub use devices::{Device, devices, devices_and_bands};
@@ -17,3 +18,4 @@ pub use matrix::Matrix;
 pub use normalize::normalize;
 pub use parsed::{Parsed, tint_accepts, tint_is_installed};
 pub use tensor::Tensor;
+pub use training::{GROUPS, Training, record_update};

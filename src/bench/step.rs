@@ -13,7 +13,10 @@ use crate::{
         engine::{MicroBatch, Programs},
         tasks::diffusion::{MemoryPlan, Trained, recording::BatchWriter},
     },
-    weights::{PartTensors, lora::Part},
+    weights::{
+        PartTensors,
+        lora::{Part, Site},
+    },
 };
 
 use super::{
@@ -44,7 +47,8 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let plans = trained.plan(gpu, &unet, &[workload.shape()], &workload.options())?;
     let memory = MemoryPlan::new(&built, &trained, &plans, None);
     built.upload(gpu, |_| {})?;
-    trained.load(gpu, &trained.adapters.initial(0))?;
+    let frozen = |site: &Site| weights.matrix(site);
+    trained.load(gpu, &trained.adapters.initial(0, &frozen)?)?;
     let writer = BatchWriter::new(&unet, workload.options().prediction);
     let batch = writer.micro_batch(&workload.batch(config.cross_attention_dim));
 

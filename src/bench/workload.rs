@@ -2,7 +2,7 @@
 
 use crate::{
     adapters::{AdapterSet, Kind, SitePlan, is_target},
-    config::{AdamW, LoraTarget, TrainConfig},
+    config::{LoraTarget, OptimizerKind, OptimizerSettings, TrainConfig},
     diffusion::Prediction,
     optim::Optimizer,
     tape::{Checkpointing, DType},
@@ -62,7 +62,11 @@ impl Workload {
         let sites = sites.iter().filter(|site| is_target(self.target, site));
         let plans = sites.map(|site| SitePlan::plain(site.clone(), self.rank, self.rank as f32)).collect();
         let adapters = AdapterSet::new(Kind::Lora, plans, max_binding, self.accumulation > 1);
-        Trained::new(adapters, Optimizer::new(&AdamW::default()), LossScale::for_activations(self.activations))
+        Trained::new(
+            adapters,
+            Optimizer::new(&OptimizerSettings::new(OptimizerKind::AdamW)),
+            LossScale::for_activations(self.activations),
+        )
     }
 
     pub(super) fn options(&self) -> StepOptions {

@@ -14,6 +14,7 @@ mod keys;
 mod kind;
 mod load;
 mod mistakes;
+mod optimizers;
 mod print;
 mod range;
 mod readers;
@@ -35,6 +36,7 @@ pub use choices::PREVIEW_SAMPLERS;
 pub use key::{DefaultText, Key};
 pub use keys::{GROUPS, Group, all as all_keys, names as key_names};
 pub use load::{Loaded, load};
+pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
 pub use reference::reference_page;
 pub use suggest::nearest;
 pub use train_config::{

@@ -13,6 +13,11 @@ const FILE: &str = "grad_norm.wgsl";
 /// Workgroups of 256 invocations that keep a large GPU busy.
 const MOST_WORKGROUPS: usize = 1024;
 
+/// Workgroups of a sum over `vectors` vectors of four.
+pub fn reduction_workgroups(vectors: usize) -> usize {
+    vectors.div_ceil(1024).min(MOST_WORKGROUPS)
+}
+
 #[derive(Debug)]
 struct GradNorm;
 
@@ -53,7 +58,7 @@ impl Op for GradNorm {
     fn lower(&self, lowering: &mut Lowering<'_>) {
         let shards: Vec<Value> = (2..lowering.input_count()).map(|index| lowering.input(index)).collect();
         let counts: Vec<usize> = shards.iter().map(|&shard| lowering.elements(shard) / 4).collect();
-        let workgroups: Vec<usize> = counts.iter().map(|count| count.div_ceil(1024).min(MOST_WORKGROUPS)).collect();
+        let workgroups: Vec<usize> = counts.iter().map(|&count| reduction_workgroups(count)).collect();
         let partials = workgroups.iter().sum::<usize>();
         let scratch = lowering.scratch("partials", &[partials, 2]);
         let kernel = KernelSpec::new(FILE, "measure", &[Read, Write]);

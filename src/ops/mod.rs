@@ -4,7 +4,6 @@
 
 mod accumulate;
 mod activation;
-mod adamw;
 mod add;
 mod add_channels;
 mod add_to_weight;
@@ -48,11 +47,11 @@ mod weighted_mse;
 
 pub use accumulate::accumulate;
 pub use activation::{gelu, quick_gelu, silu};
-pub use adamw::{AdamWSettings, AdamWState, adamw};
 pub use add::add;
 pub use add_channels::add_channels;
 pub use add_to_weight::add_to_weight;
 pub use attention::{Mask, attention};
+pub use bands::{flat_workgroups, workgroup_grid};
 pub use cached_attention::cached_attention;
 pub use combine::combine;
 pub use concat::{concat, split};
@@ -64,7 +63,7 @@ pub use dora::{DoraAxis, DoraShape, dora};
 pub use dropout::dropout;
 pub use extend_cache::extend_cache;
 pub use geglu::geglu;
-pub use grad_norm::grad_norm;
+pub use grad_norm::{grad_norm, reduction_workgroups};
 pub use group_norm::group_norm;
 pub use join_chunks::join_chunks;
 pub use kron::{KronShape, kron};

@@ -21,12 +21,7 @@ const FIRST_DEVIATION: f32 = 0.1;
 pub fn tensors(site: &Site, rank: usize) -> Vec<TensorSpec> {
     let (left, right) = ([site.out_features, rank], [rank, site.in_features * site.kind.taps()]);
     let spec = |name, shape: &[usize]| TensorSpec { name, shape: TensorShape::matrix(shape) };
-    vec![
-        spec("hada_w1_a", &left),
-        spec("hada_w1_b", &right),
-        spec("hada_w2_a", &left),
-        spec("hada_w2_b", &right),
-    ]
+    vec![spec("hada_w1_a", &left), spec("hada_w1_b", &right), spec("hada_w2_a", &left), spec("hada_w2_b", &right)]
 }
 
 /// Normal, but w2_a zero: the change begins at nothing.

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_yaml::Value;
 
 use crate::{
     adapters::TensorSpec,
-    config::{AdamW, LoraTarget},
+    config::{LoraTarget, OptimizerKind, OptimizerSettings},
     diffusion::Prediction,
     nn::nchw_to_nhwc,
     train::tasks::diffusion::recording::StepShape,
@@ -15,6 +16,17 @@ use crate::{
         lora::{DOWN, Part, Site, UP},
     },
 };
+
+/// AdamW with the arguments in a header.
+fn adamw(file: &SafetensorsFile) -> Result<OptimizerSettings> {
+    let number = |name: &str| file.header_number::<f64>(name);
+    let mut settings = OptimizerSettings::new(OptimizerKind::AdamW);
+    settings.set("betas", &Value::from(vec![number("beta1")?, number("beta2")?]))?;
+    for name in ["weight_decay", "eps"] {
+        settings.set(name, &number(name)?.into())?;
+    }
+    Ok(settings)
+}
 
 /// Where a case keeps a network's adapter.
 fn prefix(part: Part) -> &'static str {
@@ -39,7 +51,7 @@ pub struct TrainingCase {
     pub rank: usize,
     pub alpha: f32,
     pub learning_rate: f64,
-    pub adamw: AdamW,
+    pub optimizer: OptimizerSettings,
     /// 0: not clipped.
     pub max_grad_norm: f64,
     pub target: LoraTarget,
@@ -80,11 +92,7 @@ impl TrainingCase {
             rank: file.header_number("rank")?,
             alpha: file.header_number("alpha")?,
             learning_rate: file.header_number("lr")?,
-            adamw: AdamW {
-                betas: (file.header_number("beta1")?, file.header_number("beta2")?),
-                weight_decay: file.header_number("weight_decay")?,
-                eps: file.header_number("eps")?,
-            },
+            optimizer: adamw(&file)?,
             max_grad_norm: file.header_number("max_grad_norm")?,
             target,
             prediction,

@@ -144,7 +144,7 @@ impl Training {
         let (ours, given) = (adapters.store.tensors.len(), case.adapter_tensor_count());
         ensure!(ours == given, "the case holds {given} tensors of adapters, this U-Net takes {ours}");
         let initial = adapters.modules_from(|site, spec| case.adapter_tensor(site, spec))?;
-        let trained = Trained::new(adapters, Optimizer::new(&case.adamw), LossScale::for_activations(DType::F32));
+        let trained = Trained::new(adapters, Optimizer::new(&case.optimizer), LossScale::for_activations(DType::F32));
         let plans = trained.plan(gpu, &unet, &[case.shape(texts.tokens)], &step_options(case, options))?;
         let observed = plans.kept_shapes();
         built.upload(gpu, |_| {})?;

@@ -2,7 +2,7 @@
 
 use lora_wgpu::{
     adapters::{AdapterSet, Kind, SitePlan, is_target},
-    config::{AdamW, LoraTarget},
+    config::{LoraTarget, OptimizerKind, OptimizerSettings},
     diffusion::Prediction,
     gpu::Gpu,
     models::{UNet, UNetConfig},
@@ -46,7 +46,7 @@ impl SmallTraining {
         let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
         let sites = sites.map(|site| SitePlan::plain(site.clone(), 4, 4.0)).collect();
         let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
-        let optimizer = Optimizer::new(&AdamW::default());
+        let optimizer = Optimizer::new(&OptimizerSettings::new(OptimizerKind::AdamW));
         let trained = Trained::new(adapters, optimizer, LossScale::starting_at(loss_scale));
         let options = StepOptions {
             prediction: Prediction::Epsilon,
@@ -56,7 +56,8 @@ impl SmallTraining {
         };
         let programs = trained.plan(gpu, &unet, &[SHAPE], &options).and_then(|plans| plans.compile(gpu));
         let (programs, _) = programs.expect("memory for a small U-Net");
-        trained.load(gpu, &trained.adapters.initial(1)).expect("its own first values");
+        let first = trained.adapters.initial(1, &|site| checkpoint.unet.matrix(site)).expect("first values");
+        trained.load(gpu, &first).expect("its own first values");
         Self {
             gpu,
             weights: built.uploads.iter().map(|upload| upload.weight.clone()).collect(),

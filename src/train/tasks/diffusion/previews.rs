@@ -92,8 +92,8 @@ impl PreviewSet {
         decoder: &BuiltDecoder<'_>,
         activations: DType,
     ) -> Result<(Vec<Plan>, PlannedPreviews), GpuError> {
-        let scales = adapters.scales.twin("preview scales");
-        let record = |tape: &mut Tape| adapters.record(tape, &scales).adapters;
+        let scales = adapters.scales.with_strength("preview scales");
+        let record = |tape: &mut Tape| adapters.record(tape, &scales, &|_| None).adapters;
         let (mut plans, mut denoisers, mut decoders) = (Vec::new(), Vec::new(), Vec::new());
         for shape in self.distinct_shapes() {
             let (plan, inputs) = Denoiser::plan(gpu, unet, record, shape, activations)?;

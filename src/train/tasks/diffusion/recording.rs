@@ -106,7 +106,7 @@ impl Recorder<'_> {
         let context = tape.input("context", &[batch, tokens, config.cross_attention_dim]);
         let weight = tape.input("weight", &[batch]);
         let loss_scale = self.loss_scale.on(tape);
-        let adapters = self.adapters.record(tape, &self.adapters.scales);
+        let adapters = self.adapters.record(tape, &self.adapters.scales, &|_| None);
         let noisy = ops::combine(tape, latents.value, noise.value, noise_factors.value);
         let target = ops::combine(tape, latents.value, noise.value, target_factors.value);
         let inputs = UNetInputs { sample: noisy, timestep: timestep.value, context: context.value };

@@ -1,0 +1,282 @@
+//! Which optimizer a run uses, with its arguments: resolved, plain data.
+
+mod read;
+mod rows;
+
+use anyhow::{Result, bail};
+use serde_yaml::Value;
+
+use super::suggest;
+use rows::{ROWS, Row};
+
+/// The optimizers that are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptimizerKind {
+    AdamW,
+    Prodigy,
+    Adafactor,
+    Lion,
+    AdamWScheduleFree,
+    RAdamScheduleFree,
+    Came,
+    SgdNesterov,
+    DAdaptAdam,
+}
+
+/// What an optimizer asks of the learning rates that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateRule {
+    /// Any rate for each group, and any schedule.
+    Free,
+    /// Finds its step size itself and multiplies it by the rate, which should be 1. The rates of groups may differ only
+    /// by being 0.
+    Shared,
+    /// No schedule and no warm-up but its own.
+    Unscheduled,
+    /// Its rate is a function of the update; whatever is set is ignored.
+    Own,
+}
+
+/// A value of an argument.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Argument {
+    /// None where an optional number is not given.
+    Numbers(Vec<f64>),
+    Flag(bool),
+}
+
+/// An optimizer with a value for each of its arguments, which have the names and defaults of the implementation that
+/// the row of its kind names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerSettings {
+    pub kind: OptimizerKind,
+    values: Vec<Argument>,
+}
+
+impl OptimizerSettings {
+    /// All arguments at their defaults.
+    pub fn new(kind: OptimizerKind) -> Self {
+        let values = Row::of(kind).arguments.iter().map(|argument| argument.kind.default()).collect();
+        Self { kind, values }
+    }
+
+    /// Every optimizer with its defaults.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ROWS.iter().map(|row| Self::new(row.kind))
+    }
+
+    /// Finds an optimizer by any of its names, in any case, with or without a module before it
+    /// (`schedulefree.AdamWScheduleFree`). The second value is what the user should know about the name.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest one.
+    pub fn named(name: &str) -> Result<(Self, Option<String>)> {
+        let bare = name.trim().rsplit('.').next().unwrap_or_default();
+        let is = |known: &str| known.eq_ignore_ascii_case(bare);
+        for row in ROWS {
+            if is(row.name) || row.aliases.iter().any(|alias| is(alias)) {
+                return Ok((Self::new(row.kind), None));
+            }
+            if let Some(alias) = row.stand_ins.iter().find(|alias| is(alias)) {
+                let bits = if alias.ends_with("bit") { ", with 32-bit state" } else { "" };
+                return Ok((Self::new(row.kind), Some(format!("{alias} runs as {}{bits}", row.name))));
+            }
+        }
+        let choices = ROWS.iter().map(|row| format!("`{}`", row.name)).collect::<Vec<_>>().join(", ");
+        match suggest::nearest(bare, ROWS.iter().flat_map(Row::names)) {
+            Some(near) => bail!("`{name}` is not a choice here; did you mean `{near}`? Choices: {choices}"),
+            None => bail!("`{name}` is not a choice here. Choices: {choices}"),
+        }
+    }
+
+    /// Sets an argument by its name; a text may be a Python literal, as sd-scripts has them. What comes back is what the
+    /// user should know: an argument of the other implementation that changes nothing here.
+    ///
+    /// # Errors
+    /// An unknown argument, with the nearest one; a value out of range, without the argument's name.
+    pub fn set(&mut self, name: &str, value: &Value) -> Result<Option<String>> {
+        let row = Row::of(self.kind);
+        if let Some(at) = row.arguments.iter().position(|argument| argument.name == name) {
+            self.values[at] = row.arguments[at].kind.read(value)?;
+            return Ok(None);
+        }
+        match row.without_effect.iter().find(|(ignored, _)| *ignored == name) {
+            Some((_, only)) => read::without_effect(name, *only, value).map(Some),
+            None => Err(row.unknown(name)),
+        }
+    }
+
+    /// The name that is shown.
+    pub fn name(&self) -> &'static str {
+        Row::of(self.kind).name
+    }
+
+    /// As sd-scripts names it in a LoRA's `ss_optimizer`: `torch.optim.adamw.AdamW(weight_decay=0.01)`.
+    pub fn python_call(&self) -> String {
+        let row = Row::of(self.kind);
+        let arguments: Vec<String> = row
+            .arguments
+            .iter()
+            .zip(&self.values)
+            .map(|(row, value)| format!("{}={}", row.name, value.python()))
+            .collect();
+        format!("{}({})", row.class, arguments.join(","))
+    }
+
+    /// The arguments as a YAML map on one line.
+    pub fn arguments_yaml(&self) -> String {
+        let row = Row::of(self.kind);
+        let arguments: Vec<String> = row
+            .arguments
+            .iter()
+            .zip(&self.values)
+            .map(|(row, value)| format!("{}: {}", row.name, value.yaml()))
+            .collect();
+        format!("{{{}}}", arguments.join(", "))
+    }
+
+    /// The rate that the optimizer is meant to be used with, where it differs from the others'.
+    pub fn default_rate(&self) -> Option<f64> {
+        (self.rate_rule() == RateRule::Shared).then_some(1.0)
+    }
+
+    pub fn rate_rule(&self) -> RateRule {
+        match self.kind {
+            OptimizerKind::Adafactor if self.flag("relative_step") => RateRule::Own,
+            kind => Row::of(kind).rates,
+        }
+    }
+
+    /// What contradicts itself among the arguments.
+    ///
+    /// # Errors
+    /// Such a contradiction, and what to do.
+    pub fn check(&self) -> Result<()> {
+        if self.kind == OptimizerKind::Adafactor && self.flag("warmup_init") && !self.flag("relative_step") {
+            bail!("`warmup_init` is a part of `relative_step`: set `relative_step: true`, or leave `warmup_init` out");
+        }
+        Ok(())
+    }
+
+    /// The value of an argument of one number.
+    ///
+    /// # Panics
+    /// Where the optimizer's row has no such argument: this and what follows.
+    pub fn number(&self, name: &str) -> f64 {
+        let [number] = self.numbers(name);
+        number
+    }
+
+    /// The value of an argument of one number that may be left out.
+    pub fn optional_number(&self, name: &str) -> Option<f64> {
+        match self.value(name) {
+            Argument::Numbers(numbers) => numbers.first().copied(),
+            Argument::Flag(_) => panic!("{}: `{name}` is no number", self.name()),
+        }
+    }
+
+    /// The value of an argument of several numbers.
+    pub fn numbers<const N: usize>(&self, name: &str) -> [f64; N] {
+        match self.value(name) {
+            Argument::Numbers(numbers) => numbers[..].try_into().expect("the row says how many"),
+            Argument::Flag(_) => panic!("{}: `{name}` is no number", self.name()),
+        }
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        match self.value(name) {
+            Argument::Flag(flag) => *flag,
+            Argument::Numbers(_) => panic!("{}: `{name}` is no flag", self.name()),
+        }
+    }
+
+    fn value(&self, name: &str) -> &Argument {
+        let at = Row::of(self.kind).arguments.iter().position(|argument| argument.name == name);
+        &self.values[at.unwrap_or_else(|| panic!("{} has no argument `{name}`", self.name()))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn yaml(text: &str) -> Value {
+        serde_yaml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn names_are_found_in_every_spelling() {
+        for (name, kind, note) in [
+            ("adamw", OptimizerKind::AdamW, None),
+            ("torch.optim.AdamW", OptimizerKind::AdamW, None),
+            ("PagedAdamW8bit", OptimizerKind::AdamW, Some("PagedAdamW8bit runs as AdamW, with 32-bit state")),
+            ("pagedlion8BIT", OptimizerKind::Lion, Some("PagedLion8bit runs as Lion, with 32-bit state")),
+            ("AdaFactor", OptimizerKind::Adafactor, None),
+            ("DAdaptation", OptimizerKind::DAdaptAdam, Some("DAdaptation runs as DAdaptAdam")),
+            ("schedulefree.RAdamScheduleFree", OptimizerKind::RAdamScheduleFree, None),
+        ] {
+            let (settings, said) = OptimizerSettings::named(name).unwrap();
+            assert_eq!((settings.kind, said.as_deref()), (kind, note), "{name}");
+        }
+        let error = OptimizerSettings::named("prodgy").unwrap_err().to_string();
+        assert!(error.contains("did you mean `Prodigy`?") && error.contains("`CAME`"), "{error}");
+    }
+
+    #[test]
+    fn arguments_are_read_as_yaml_and_as_python() {
+        let mut prodigy = OptimizerSettings::new(OptimizerKind::Prodigy);
+        for (name, value) in [
+            ("betas", "0.9,0.99"),
+            ("decouple", "\"True\""),
+            ("use_bias_correction", "true"),
+            ("d_coef", "'2'"),
+            ("beta3", "None"),
+            ("growth_rate", "inf"),
+        ] {
+            assert_eq!(prodigy.set(name, &yaml(value)).unwrap(), None, "{name}");
+        }
+        assert_eq!(prodigy.numbers("betas"), [0.9, 0.99]);
+        assert_eq!((prodigy.number("d_coef"), prodigy.optional_number("beta3")), (2.0, None));
+        assert!(prodigy.flag("use_bias_correction") && !prodigy.flag("safeguard_warmup"));
+        assert!(prodigy.number("growth_rate").is_infinite());
+        let note = prodigy.set("slice_p", &yaml("1")).unwrap().unwrap();
+        assert!(note.contains("slice_p") && note.contains("no effect"), "{note}");
+        for (name, value, wanted) in [
+            ("slice_p", "11", "only 1"),
+            ("d0", "0", "above 0"),
+            ("betas", "[0.9]", "2 numbers"),
+            ("betas", "[0.9, 1]", "below 1"),
+            ("decouple", "maybe", "true or false"),
+            ("d_coeff", "1", "did you mean `d_coef`?"),
+            ("wavelet", "1", "Prodigy takes `betas`"),
+        ] {
+            let error = prodigy.set(name, &yaml(value)).unwrap_err().to_string();
+            assert!(error.contains(wanted), "{name}: {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_optimizer_shows_arguments_that_read_back() {
+        for settings in OptimizerSettings::all() {
+            let mut back = OptimizerSettings::named(settings.name()).unwrap().0;
+            let Value::Mapping(map) = yaml(&settings.arguments_yaml()) else { panic!("no map") };
+            assert_eq!(map.len(), settings.values.len());
+            for (name, value) in &map {
+                back.set(name.as_str().unwrap(), value).unwrap();
+            }
+            assert_eq!(back, settings, "{}", settings.arguments_yaml());
+        }
+        let adamw = OptimizerSettings::new(OptimizerKind::AdamW).python_call();
+        assert_eq!(adamw, "torch.optim.adamw.AdamW(betas=(0.9,0.999),weight_decay=0.01,eps=0.00000001)");
+    }
+
+    #[test]
+    fn adafactor_has_its_own_rate_only_with_relative_step() {
+        let mut adafactor = OptimizerSettings::new(OptimizerKind::Adafactor);
+        assert_eq!(adafactor.rate_rule(), RateRule::Own);
+        adafactor.set("relative_step", &yaml("False")).unwrap();
+        assert_eq!(adafactor.rate_rule(), RateRule::Free);
+        adafactor.set("warmup_init", &yaml("True")).unwrap();
+        assert!(adafactor.check().unwrap_err().to_string().contains("relative_step: true"));
+    }
+}

@@ -1,0 +1,63 @@
+//! AdamW (Loshchilov and Hutter 2019), as `torch.optim.AdamW`.
+
+use crate::{
+    config::OptimizerSettings,
+    tape::{Tape, Value},
+};
+
+use super::{Part, Parts, Rule, SETTINGS, SlotRule, UpdateValues, elementwise::Elementwise, padded_settings};
+
+const UPDATE: Elementwise = Elementwise { name: "adamw", file: "adamw.wgsl", flops: 15 };
+
+/// Its arguments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    pub betas: [f64; 2],
+    pub weight_decay: f64,
+    pub eps: f64,
+}
+
+impl AdamW {
+    pub(super) fn new(settings: &OptimizerSettings) -> Self {
+        let [weight_decay, eps] = ["weight_decay", "eps"].map(|name| settings.number(name));
+        Self { betas: settings.numbers("betas"), weight_decay, eps }
+    }
+}
+
+/// The buffers that [`AdamW::record_flat`] updates, all of the same size.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWState {
+    pub parameters: Value,
+    /// Running mean of the gradients.
+    pub m: Value,
+    /// Running mean of their squares.
+    pub v: Value,
+}
+
+impl AdamW {
+    /// Records the update of parameters that lie in no [`crate::adapters::Store`].
+    pub fn record_flat(tape: &mut Tape, state: AdamWState, gradients: Value, update: UpdateValues<'_>) {
+        let AdamWState { parameters, m, v } = state;
+        let settings = update.settings[0];
+        let part = Part { parameters, gradients, slots: vec![m, v], tensors: None, settings, group: 0 };
+        UPDATE.record(tape, &part, update.clip);
+    }
+}
+
+impl Rule for AdamW {
+    fn slots(&self) -> Vec<SlotRule> {
+        vec![SlotRule::zero("exp_avg"), SlotRule::zero("exp_avg_sq")]
+    }
+
+    fn record(&self, tape: &mut Tape, parts: &Parts, update: UpdateValues<'_>) {
+        parts.shards.iter().for_each(|part| UPDATE.record(tape, part, update.clip));
+    }
+
+    fn numbers(&self, update: u32, rate: f64, _shared: f64) -> [f64; SETTINGS] {
+        let Self { betas: [beta1, beta2], weight_decay, eps } = *self;
+        let update = f64::from(update);
+        let step_size = rate / (1.0 - beta1.powf(update));
+        let correction = (1.0 - beta2.powf(update)).sqrt();
+        padded_settings([1.0 - rate * weight_decay, 1.0 - beta1, beta2, 1.0 - beta2, step_size, correction, eps])
+    }
+}
