@@ -30,4 +30,4 @@ mod sums;
 mod support;
 mod timestep_embedding;
 mod upsample;
-mod weighted_mse;
+mod weighted_loss;

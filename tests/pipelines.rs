@@ -10,6 +10,7 @@ use lora_wgpu::{
     tape::{Checkpointing, DType},
     train::{
         lora::{Lora, is_target},
+        objective::Objective,
         step::{StepOptions, StepPlans, StepShape},
     },
     weights::{PartTensors, StorageType},
@@ -43,7 +44,7 @@ fn training_with_previews_needs_few_pipelines() {
             let lora = Lora::new(modules.cloned().collect(), 16, 16.0, gpu.caps().max_binding, false);
             let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
             let options = StepOptions {
-                prediction: Prediction::Epsilon,
+                objective: Objective::mse(Prediction::Epsilon),
                 checkpointing: Checkpointing::Off,
                 activations,
                 accumulate: false,

@@ -6,6 +6,7 @@ use crate::{
     tape::{Checkpointing, DType},
     train::{
         activations, checkpointing,
+        objective::Objective,
         step::{Batch, StepOptions, StepShape},
     },
     weights::StorageType,
@@ -54,7 +55,7 @@ impl Workload {
 
     pub(super) fn options(&self) -> StepOptions {
         StepOptions {
-            prediction: Prediction::Epsilon,
+            objective: Objective::mse(Prediction::Epsilon),
             checkpointing: self.checkpointing,
             activations: self.activations,
             accumulate: self.accumulation > 1,
@@ -72,6 +73,7 @@ impl Workload {
             timesteps: vec![500; batch],
             context: wave(batch * tokens * context_width, 0.73),
             weights: vec![1.0 / (batch * self.accumulation) as f32; batch],
+            ..Batch::default()
         }
     }
 }

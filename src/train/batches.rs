@@ -2,14 +2,11 @@
 
 use crate::{
     diffusion::{
-        NoiseSchedule, Prediction,
-        random::{epoch_order, offset_noise, probe_noise, training_noise, training_timestep},
+        Latent, LatentSize,
+        random::{epoch_order, probe_noise, training_timestep},
     },
-    train::{prepare::PreparedData, step::Batch},
+    train::{objective::Objective, prepare::PreparedData, step::Batch},
 };
-
-/// Of Stable Diffusion v1.
-const LATENT_CHANNELS: usize = 4;
 
 /// The examples of an epoch, each as often as it is repeated, and how they are cut into updates.
 pub struct BatchPlan {
@@ -60,11 +57,9 @@ impl BatchPlan {
 
 /// How samples are noised and weighted.
 pub struct SampleRules {
-    pub schedule: NoiseSchedule,
-    pub prediction: Prediction,
-    pub min_snr_gamma: Option<f64>,
-    pub noise_offset: f64,
+    pub objective: Objective,
     pub seed: u64,
+    pub latent_size: LatentSize,
     /// Rows of a compiled batch; short ones are padded with samples of weight 0.
     pub batch_size: usize,
 }
@@ -72,26 +67,22 @@ pub struct SampleRules {
 impl SampleRules {
     /// The micro-batches of optimizer step `step` (from 1). The loss is the mean over all samples of the update.
     pub fn update(&self, data: &PreparedData, step: u32, update: &Update) -> Vec<Batch> {
-        let total: usize = update.iter().map(Vec::len).sum();
+        let latent = |&example: &usize| Latent { values: &data.latents[example], size: self.latent_size };
+        let latents: Vec<Latent<'_>> = update.iter().flatten().map(latent).collect();
+        let drawn = self.objective.noise.draw(self.seed, step, &latents);
         let mut sample = 0;
         let mut batches = Vec::with_capacity(update.len());
         for examples in update {
-            let timesteps = examples
-                .iter()
-                .enumerate()
-                .map(|(row, _)| training_timestep(self.seed, step, sample + row as u32, self.schedule.timesteps()));
-            let timesteps: Vec<usize> = timesteps.collect();
-            let weights = self.schedule.loss_weights(self.prediction, &timesteps, self.min_snr_gamma);
-            let mut batch = Batch { timesteps, ..Batch::default() };
-            for (&example, weight) in examples.iter().zip(weights) {
-                let mut noise = vec![0.0; data.latents[example].len()];
-                training_noise(self.seed, step, sample, &mut noise);
-                if self.noise_offset > 0.0 {
-                    offset_noise(self.seed, step, sample, self.noise_offset, LATENT_CHANNELS, &mut noise);
-                }
-                push(&mut batch, data, example, &noise, weight / total as f32);
+            let mut batch = Batch::default();
+            for &example in examples {
+                let timestep = training_timestep(self.seed, step, sample as u32, self.objective.timesteps.clone());
+                batch.timesteps.push(timestep);
+                let weight = self.objective.weight(timestep) as f32 / latents.len() as f32;
+                push(&mut batch, data, example, &drawn.noise[sample], weight);
+                batch.input_noise.extend(drawn.input_noise.iter().flat_map(|noise| &noise[sample]));
                 sample += 1;
             }
+            batch.thresholds = self.objective.thresholds(&batch.timesteps);
             self.pad(&mut batch);
             batches.push(batch);
         }
@@ -108,7 +99,7 @@ impl SampleRules {
                 let sample = chunk_index * self.batch_size + row;
                 let mut noise = vec![0.0; data.latents[example].len()];
                 probe_noise(self.seed, sample as u32, &mut noise);
-                batch.timesteps.push((2 * sample + 1) * self.schedule.timesteps() / (2 * count));
+                batch.timesteps.push((2 * sample + 1) * self.objective.schedule().timesteps() / (2 * count));
                 push(&mut batch, data, example, &noise, 1.0 / count as f32);
             }
             self.pad(&mut batch);
@@ -126,6 +117,8 @@ impl SampleRules {
         };
         repeat(&mut batch.latents);
         repeat(&mut batch.noise);
+        repeat(&mut batch.input_noise);
+        repeat(&mut batch.thresholds);
         repeat(&mut batch.context);
         batch.timesteps.resize(self.batch_size, batch.timesteps[0]);
         batch.weights.resize(self.batch_size, 0.0);

@@ -9,6 +9,7 @@ pub mod lora;
 pub mod lr_schedule;
 pub mod memory_plan;
 pub mod metrics;
+pub mod objective;
 pub mod output;
 pub mod prepare;
 mod previews;

@@ -32,8 +32,8 @@ use crate::{
 
 use super::{
     lora::Lora,
+    objective::prediction,
     output::{create_folder, save_precision},
-    setup::prediction,
     stop::StopRequest,
 };
 

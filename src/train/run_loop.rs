@@ -10,7 +10,6 @@ use anyhow::{Result, bail};
 use crate::{
     config::{LogWith, MixedPrecision, TrainConfig},
     data::{dataset::Example, split::Split},
-    diffusion::NoiseSchedule,
     gpu::{Gpu, Pending},
 };
 
@@ -19,11 +18,12 @@ use super::{
     lora::Lora,
     lr_schedule::LrSchedule,
     metrics::{Metrics, StepRecord},
+    objective::Objective,
     output::{Output, RunLength, SavedFiles},
     prepare::PreparedData,
     previews::{Drawn, Previews},
     progress::Progress,
-    setup::{choose_split, prediction},
+    setup::choose_split,
     step::{Batch, PendingUpdate, StepPrograms, UpdateSettings},
     stop::StopRequest,
     tensorboard::run_folder,
@@ -92,11 +92,9 @@ impl<'a> Run<'a> {
         resolved_yaml: &str,
     ) -> Result<Self> {
         let rules = SampleRules {
-            schedule: NoiseSchedule::stable_diffusion(),
-            prediction: prediction(config),
-            min_snr_gamma: config.min_snr_gamma,
-            noise_offset: config.noise_offset,
+            objective: Objective::of(config),
             seed: config.seed,
+            latent_size: programs.shape().latent(),
             batch_size: config.batch_size as usize,
         };
         let batches = batch_plan(config, examples, split);

@@ -10,7 +10,6 @@ use crate::{
         split::Split,
         tokenizer::ClipTokenizer,
     },
-    diffusion::Prediction,
     gpu::Gpu,
     models::{ClipText, ClipTextConfig, VaeConfig, VaeEncoder},
     nn::{Builder, Built, Module},
@@ -25,6 +24,7 @@ use crate::{
 use super::{
     counter::Counter,
     lora::{Lora, is_target},
+    objective::Objective,
     step::{StepOptions, StepShape, first_loss_scale},
 };
 
@@ -135,7 +135,7 @@ pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
 /// What a training step records.
 pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
     StepOptions {
-        prediction: prediction(config),
+        objective: Objective::of(config),
         checkpointing: checkpointing(config),
         activations: activations(config),
         accumulate: config.gradient_accumulation_steps > 1,
@@ -157,14 +157,6 @@ pub fn activations(config: &TrainConfig) -> DType {
     match config.mixed_precision {
         MixedPrecision::Fp16 => DType::F16,
         MixedPrecision::No | MixedPrecision::Auto => DType::F32,
-    }
-}
-
-/// The training target, in the noise schedule's terms.
-pub(super) fn prediction(config: &TrainConfig) -> Prediction {
-    match config.prediction_type {
-        PredictionType::Epsilon => Prediction::Epsilon,
-        PredictionType::VPrediction => Prediction::VPrediction,
     }
 }
 

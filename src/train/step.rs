@@ -4,14 +4,20 @@ use std::{cell::Cell, collections::HashSet};
 
 use crate::{
     config::AdamW,
-    diffusion::{NoiseSchedule, Prediction},
+    diffusion::{LatentSize, Prediction},
     gpu::{Gpu, GpuError, KernelSpec, Pending},
     models::UNet,
-    ops::{self, AdamWSettings, AdamWState, Loss},
+    ops::{self, AdamWSettings, AdamWState, Loss, LossInputs},
     tape::{Checkpointing, DType, Plan, Program, Tape, Value, prepared_bytes, shared_bytes},
 };
 
-use super::lora::{Lora, RecordedLora};
+use super::{
+    lora::{Lora, RecordedLora},
+    objective::Objective,
+};
+
+/// Of Stable Diffusion v1.
+const LATENT_CHANNELS: usize = 4;
 
 /// As `torch.amp.GradScaler` begins, and after how many updates it tries a larger factor.
 const FIRST_LOSS_SCALE: f32 = 65_536.0;
@@ -34,10 +40,17 @@ pub struct StepShape {
     pub tokens: usize,
 }
 
+impl StepShape {
+    /// Size of a picture's latent.
+    pub fn latent(&self) -> LatentSize {
+        LatentSize { height: self.height, width: self.width, channels: LATENT_CHANNELS }
+    }
+}
+
 /// What is recorded besides the sizes.
 #[derive(Clone, Debug)]
 pub struct StepOptions {
-    pub prediction: Prediction,
+    pub objective: Objective,
     pub checkpointing: Checkpointing,
     /// Element type of the U-Net's activations and their gradients: F32 or F16.
     pub activations: DType,
@@ -56,6 +69,12 @@ pub struct Batch {
     pub context: Vec<f32>, // (B, tokens, D)
     /// Share of each sample in the loss; a padded sample has 0.
     pub weights: Vec<f32>,
+    /// (B, H, W, 4): what x_t is made with, where the objective perturbs it; else empty.
+    pub input_noise: Vec<f32>,
+    /// Thresholds of the samples' losses, where the objective's loss has one; else empty.
+    pub thresholds: Vec<f32>,
+    /// (B, H, W): how much each pixel counts, where the objective is masked; else empty.
+    pub masks: Vec<f32>,
 }
 
 /// Numbers of one optimizer update.
@@ -91,8 +110,7 @@ pub struct StepPrograms {
     pub probe: Program,
     pub update: Program,
     accumulate: Option<Program>,
-    schedule: NoiseSchedule,
-    prediction: Prediction,
+    objective: Objective,
     shape: StepShape,
     embedding_width: usize,
     /// Whether a step has been timed.
@@ -117,7 +135,7 @@ impl StepPlans {
     pub fn new(gpu: &Gpu, unet: &UNet, lora: &Lora, shape: StepShape, options: StepOptions) -> Result<Self, GpuError> {
         let mut plans = vec![
             Plan::new("step", record_step(unet, lora, shape, &options), gpu.caps())?,
-            Plan::new("probe", record_probe(unet, lora, shape, options.activations), gpu.caps())?,
+            Plan::new("probe", record_probe(unet, lora, shape, &options), gpu.caps())?,
             Plan::new("update", record_update(lora, options.activations), gpu.caps())?,
         ];
         if options.accumulate {
@@ -181,8 +199,7 @@ impl StepPlans {
             probe: next(),
             update: next(),
             accumulate: programs.next(),
-            schedule: NoiseSchedule::stable_diffusion(),
-            prediction: self.options.prediction,
+            objective: self.options.objective,
             shape: self.shape,
             embedding_width: self.embedding_width,
             paced: Cell::new(false),
@@ -253,11 +270,11 @@ impl StepPrograms {
     }
 
     fn write(&self, gpu: &Gpu, program: &Program, batch: &Batch) {
-        let factors: Vec<(f32, f32)> = batch.timesteps.iter().map(|&t| self.schedule.factors(t)).collect();
+        let factors: Vec<(f32, f32)> = batch.timesteps.iter().map(|&t| self.objective.schedule().factors(t)).collect();
         let noisy: Vec<f32> = factors.iter().flat_map(|&(signal, sigma)| [signal, sigma]).collect();
         let target: Vec<f32> = factors
             .iter()
-            .flat_map(|&(signal, sigma)| match self.prediction {
+            .flat_map(|&(signal, sigma)| match self.objective.prediction {
                 Prediction::Epsilon => [0.0, 1.0],
                 Prediction::VPrediction => [-sigma, signal],
             })
@@ -270,6 +287,10 @@ impl StepPrograms {
         program.write(gpu, "timestep", &ops::timestep_embedding(&timesteps, self.embedding_width));
         program.write(gpu, "context", &batch.context);
         program.write(gpu, "weight", &batch.weights);
+        let optional = [("input_noise", &batch.input_noise), ("threshold", &batch.thresholds), ("mask", &batch.masks)];
+        for (name, values) in optional.into_iter().filter(|(_, values)| !values.is_empty()) {
+            program.write(gpu, name, values);
+        }
     }
 }
 
@@ -300,11 +321,13 @@ struct Forward {
     lora: RecordedLora,
 }
 
-fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape, activations: DType) -> Forward {
+fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions) -> Forward {
     let StepShape { batch, height, width, tokens } = shape;
     let latent_shape = [batch, height, width, crate::nn::padded(unet.config.in_channels)];
     let latents = tape.input("latents", &latent_shape);
     let noise = tape.input("noise", &latent_shape);
+    let perturbed = options.objective.noise.perturbs_input();
+    let input_noise = if perturbed { tape.input("input_noise", &latent_shape) } else { noise };
     let noise_factors = tape.input("noise_factors", &[batch, 2]);
     let target_factors = tape.input("target_factors", &[batch, 2]);
     let timestep = tape.input("timestep", &[batch, unet.config.block_out_channels[0]]);
@@ -312,18 +335,22 @@ fn record_forward(tape: &mut Tape, unet: &UNet, lora: &Lora, shape: StepShape, a
     let weight = tape.input("weight", &[batch]);
     let loss_scale = record_loss_scale(tape, lora);
     let lora = lora.record(tape);
-    let noisy = ops::combine(tape, latents, noise, noise_factors);
+    let noisy = ops::combine(tape, latents, input_noise, noise_factors);
     let target = ops::combine(tape, latents, noise, target_factors);
-    let [sample, context] = [noisy, context].map(|value| ops::convert(tape, value, activations));
+    let [sample, context] = [noisy, context].map(|value| ops::convert(tape, value, options.activations));
     let prediction = unet.forward(tape, sample, timestep, context, &lora.adapters);
     let prediction = ops::convert(tape, prediction, DType::F32);
-    let loss = ops::weighted_mse(tape, prediction, target, weight, loss_scale);
+    let Objective { loss: kind, masked, .. } = options.objective;
+    let threshold = kind.has_threshold().then(|| tape.input("threshold", &[batch]));
+    let mask = masked.then(|| tape.input("mask", &[batch, height, width]));
+    let inputs = LossInputs { kind, target, weight, loss_scale, threshold, mask };
+    let loss = ops::weighted_loss(tape, prediction, &inputs);
     Forward { prediction, noisy, loss, lora }
 }
 
 fn record_step(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions) -> Tape {
     let mut tape = Tape::new();
-    let forward = record_forward(&mut tape, unet, lora, shape, options.activations);
+    let forward = record_forward(&mut tape, unet, lora, shape, options);
     let seeds = [(forward.prediction, forward.loss.d_prediction)];
     let gradients = tape.backward(&seeds, &forward.lora.parameters, options.checkpointing, ops::add);
     lora.place_gradients(&mut tape, &gradients);
@@ -340,9 +367,10 @@ fn record_step(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions
     tape
 }
 
-fn record_probe(unet: &UNet, lora: &Lora, shape: StepShape, activations: DType) -> Tape {
+fn record_probe(unet: &UNet, lora: &Lora, shape: StepShape, options: &StepOptions) -> Tape {
     let mut tape = Tape::new();
-    let forward = record_forward(&mut tape, unet, lora, shape, activations);
+    let options = StepOptions { objective: options.objective.of_probes(), ..options.clone() };
+    let forward = record_forward(&mut tape, unet, lora, shape, &options);
     tape.keep("loss", forward.loss.loss);
     tape
 }

@@ -4,7 +4,6 @@ use anyhow::{Result, ensure};
 use safetensors::Dtype;
 
 use crate::{
-    diffusion::NoiseSchedule,
     gpu::Gpu,
     models::{
         UNet, UNetConfig,
@@ -140,7 +139,7 @@ impl Trained {
         observed.extend(["unet_out", "noisy"].map(str::to_owned));
         let checkpointing = options.checkpointing;
         let step_options = StepOptions {
-            prediction: case.prediction,
+            objective: case.objective.clone(),
             checkpointing,
             activations: DType::F32,
             accumulate: false,
@@ -200,13 +199,16 @@ impl Trained {
 
 fn batch_of(case: &TrainingCase, step: usize, context: &[f32]) -> Result<Batch> {
     let timesteps = case.timesteps(step)?;
-    let schedule = NoiseSchedule::stable_diffusion();
-    let weights = schedule.loss_weights(case.prediction, &timesteps, case.min_snr_gamma);
+    let share =
+        |(&timestep, weight): (&usize, f32)| (case.objective.weight(timestep) as f32 / case.batch as f32) * weight;
     Ok(Batch {
         latents: case.latents(step)?,
         noise: case.noise(step)?,
         context: context.to_vec(),
-        weights: weights.iter().map(|weight| weight / case.batch as f32).collect(),
+        weights: timesteps.iter().zip(case.sample_weights(step)?).map(share).collect(),
+        thresholds: case.objective.thresholds(&timesteps),
+        masks: case.masks(step)?,
+        input_noise: Vec::new(),
         timesteps,
     })
 }

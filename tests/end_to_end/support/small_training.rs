@@ -9,6 +9,7 @@ use lora_wgpu::{
     tape::{Checkpointing, DType},
     train::{
         lora::{Lora, is_target},
+        objective::Objective,
         step::{Batch, StepOptions, StepPlans, StepPrograms, StepShape, UpdateResult, UpdateSettings},
     },
     weights::Checkpoint,
@@ -41,7 +42,7 @@ impl SmallTraining {
         let modules = built.modules.iter().filter(|module| target(&module.path)).cloned().collect();
         let lora = Lora::new(modules, 4, 4.0, gpu.caps().max_binding, false).with_loss_scale(loss_scale);
         let options = StepOptions {
-            prediction: Prediction::Epsilon,
+            objective: Objective::mse(Prediction::Epsilon),
             checkpointing: Checkpointing::Off,
             activations,
             accumulate: false,
@@ -66,6 +67,7 @@ impl SmallTraining {
             timesteps: vec![(37 * step as usize) % 1000],
             context: uniform("context", SHAPE.tokens * self.context_width, 1.0),
             weights: vec![1.0],
+            ..Batch::default()
         };
         self.programs.run(self.gpu, &batch).expect("a batch of these sizes");
         let loss = self.programs.loss(self.gpu).wait(self.gpu).expect("the loss");
