@@ -14,6 +14,8 @@ pub mod samplers;
 pub mod schedule;
 pub mod sigmas;
 pub mod torch_normal;
+#[cfg(test)]
+mod training_rules_tests;
 pub mod webui_noise;
 
 pub use huber::{HuberSchedule, HuberThreshold};

@@ -122,7 +122,7 @@ impl Multires {
 }
 
 /// Adds to each channel of ε (H, W, C) its draw times its deviation.
-fn add_offset(noise: &mut [f32], draws: &[f32], deviations: &[f64]) {
+pub(super) fn add_offset(noise: &mut [f32], draws: &[f32], deviations: &[f64]) {
     for pixel in noise.chunks_exact_mut(draws.len()) {
         for ((value, draw), deviation) in pixel.iter_mut().zip(draws).zip(deviations) {
             *value += *deviation as f32 * draw;
@@ -130,7 +130,7 @@ fn add_offset(noise: &mut [f32], draws: &[f32], deviations: &[f64]) {
     }
 }
 
-fn channel_means(values: &[f32], channels: usize) -> Vec<f64> {
+pub(super) fn channel_means(values: &[f32], channels: usize) -> Vec<f64> {
     let mut sums = vec![0.0; channels];
     for pixel in values.chunks_exact(channels) {
         sums.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += f64::from(value));

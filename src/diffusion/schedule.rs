@@ -40,6 +40,11 @@ impl NoiseSchedule {
         Self { alphas_cumprod }
     }
 
+    #[cfg(test)]
+    pub(super) fn of(alphas_cumprod: Vec<f32>) -> Self {
+        Self { alphas_cumprod }
+    }
+
     /// Shifted and scaled so that nothing of the signal is left at the last timestep and the first stays as it is, for a
     /// model that predicts v (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1).
     pub fn zero_terminal_snr(&self) -> Self {
