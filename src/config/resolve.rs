@@ -1,27 +1,28 @@
 //! What the file leaves out: values derived from other values, required keys, and notes about odd combinations.
 
 use super::{
-    keys::Draft,
-    readers,
+    key::Draft,
+    keys, readers,
     train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use std::path::Path;
 
 /// A key that was derived, and how.
 pub(super) type Derived = (&'static str, &'static str);
 
+/// What is to be said of each required key that `given` does not name.
+pub(super) fn missing(given: impl Fn(&str) -> bool) -> Vec<Error> {
+    let required = keys::settings().filter_map(|key| Some((key.name, key.required_example()?)));
+    let missing = required.filter(|(key, _)| !given(key));
+    missing.map(|(key, example)| anyhow!("`{key}` is missing; add a line such as `{key}: {example}`")).collect()
+}
+
 /// Fills the fields that `given` does not name, and returns which.
 ///
 /// # Errors
-/// A required key is missing, the data folder gives no output name, or values contradict each other.
+/// The data folder gives no output name, or values contradict each other.
 pub(super) fn resolve(draft: &mut Draft, given: impl Fn(&str) -> bool) -> Result<Vec<Derived>> {
-    for (key, example) in [("base_model", "./models/v1-5-pruned.safetensors"), ("train_data_dir", "./data/my_pictures")]
-    {
-        if !given(key) {
-            bail!("`{key}` is missing; add a line such as `{key}: {example}`");
-        }
-    }
     let derived = derive(&mut draft.config, given)?;
     check(&draft.config)?;
     add_notes(draft);
@@ -32,11 +33,11 @@ fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<
     let mut derived = Vec::new();
     if !given("lora_alpha") {
         config.lora_alpha = 2.0 * f64::from(config.lora_rank);
-        derived.push(("lora_alpha", "2 × lora_rank"));
+        derived.push(as_its_row_says("lora_alpha"));
     }
     if !given("unet_lr") {
         config.unet_lr = config.learning_rate;
-        derived.push(("unet_lr", "= learning_rate"));
+        derived.push(as_its_row_says("unet_lr"));
     }
     if !given("lr_warmup_steps") && config.lr_scheduler == LrScheduler::Constant {
         config.lr_warmup_steps = Warmup::Steps(0);
@@ -44,9 +45,15 @@ fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<
     }
     if !given("output_name") {
         config.output_name = folder_name(&config.train_data_dir)?;
-        derived.push(("output_name", "name of train_data_dir"));
+        derived.push(as_its_row_says("output_name"));
     }
     Ok(derived)
+}
+
+fn as_its_row_says(key: &'static str) -> Derived {
+    let row = keys::settings().find(|row| row.name == key);
+    let words = row.and_then(|row| row.default_in_words()).expect("a derived key's row says how it is derived");
+    (key, words.en)
 }
 
 /// The last part of a folder's path; `.` and `..` are looked up on disk.
