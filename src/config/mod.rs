@@ -13,6 +13,10 @@ mod key;
 mod keys;
 mod kind;
 mod load;
+mod loss_checks;
+mod loss_config;
+#[cfg(test)]
+mod loss_tests;
 mod mistakes;
 mod print;
 mod range;
@@ -35,6 +39,7 @@ pub use choices::PREVIEW_SAMPLERS;
 pub use key::{DefaultText, Key};
 pub use keys::{GROUPS, Group, UNSUPPORTED, all as all_keys, names as key_names};
 pub use load::{Loaded, load};
+pub use loss_config::{HuberSchedule, LossConfig, LossType, NoiseConfig};
 pub use reference::reference_page;
 pub use suggest::nearest;
 pub use train_config::{

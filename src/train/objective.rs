@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    config::{PredictionType, TrainConfig},
-    diffusion::{HuberThreshold, LossWeights, NoiseRules, NoiseSchedule, Prediction},
+    config::{self, LossConfig, LossType, PredictionType, TrainConfig},
+    diffusion::{HuberSchedule, HuberThreshold, LossWeights, Multires, NoiseRules, NoiseSchedule, Prediction},
     ops::LossKind,
 };
 
@@ -30,11 +30,16 @@ pub struct Objective {
 impl Objective {
     /// What the configuration asks for.
     pub fn of(config: &TrainConfig) -> Self {
-        Self {
-            weights: LossWeights { min_snr_gamma: config.min_snr_gamma, ..LossWeights::default() },
-            noise: NoiseRules { offset: config.noise_offset, ..NoiseRules::default() },
+        let LossConfig { min_timestep, max_timestep, zero_terminal_snr, .. } = config.loss;
+        let objective = Self {
+            loss: loss_kind(config.loss.loss_type),
+            huber: huber_threshold(&config.loss),
+            weights: loss_weights(config),
+            noise: noise_rules(config),
+            timesteps: min_timestep as usize..max_timestep as usize,
             ..Self::mse(prediction(config))
-        }
+        };
+        if zero_terminal_snr { objective.with_zero_terminal_snr() } else { objective }
     }
 
     /// The mean squared error over all timesteps, with nothing on.
@@ -90,5 +95,45 @@ pub fn prediction(config: &TrainConfig) -> Prediction {
     match config.prediction_type {
         PredictionType::Epsilon => Prediction::Epsilon,
         PredictionType::VPrediction => Prediction::VPrediction,
+    }
+}
+
+fn loss_kind(loss_type: LossType) -> LossKind {
+    match loss_type {
+        LossType::L2 => LossKind::L2,
+        LossType::L1 => LossKind::L1,
+        LossType::Huber => LossKind::Huber,
+        LossType::SmoothL1 => LossKind::SmoothL1,
+    }
+}
+
+fn huber_threshold(loss: &LossConfig) -> HuberThreshold {
+    let schedule = match loss.huber_schedule {
+        config::HuberSchedule::Constant => HuberSchedule::Constant,
+        config::HuberSchedule::Exponential => HuberSchedule::Exponential,
+        config::HuberSchedule::Snr => HuberSchedule::Snr,
+    };
+    HuberThreshold { schedule, c: loss.huber_c, scale: loss.huber_scale }
+}
+
+fn loss_weights(config: &TrainConfig) -> LossWeights {
+    LossWeights {
+        min_snr_gamma: config.min_snr_gamma,
+        scale_v_pred_loss_like_noise_pred: config.loss.scale_v_pred_loss_like_noise_pred,
+        v_pred_like_loss: config.loss.v_pred_like_loss,
+        debiased_estimation_loss: config.loss.debiased_estimation_loss,
+    }
+}
+
+fn noise_rules(config: &TrainConfig) -> NoiseRules {
+    let noise = &config.noise;
+    let (iterations, discount) = (noise.multires_noise_iterations, noise.multires_noise_discount);
+    NoiseRules {
+        offset: config.noise_offset,
+        offset_random_strength: noise.noise_offset_random_strength,
+        adaptive_scale: noise.adaptive_noise_scale,
+        multires: (iterations > 0).then_some(Multires { iterations, discount }),
+        ip_gamma: noise.ip_noise_gamma,
+        ip_gamma_random_strength: noise.ip_noise_gamma_random_strength,
     }
 }

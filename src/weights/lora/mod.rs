@@ -6,12 +6,14 @@
 mod adapter_config;
 mod delta;
 mod keys;
+mod loss_metadata;
 mod metadata;
 mod read;
 mod refuse;
 mod write;
 
 pub use delta::{Delta, WeightRef};
+pub use loss_metadata::LossMetadata;
 pub use metadata::{BucketCount, DatasetDir, LoraMetadata};
 pub use read::{LoraFileContents, read, read_any};
 pub use write::{SavePrecision, write_diffusers, write_kohya};
