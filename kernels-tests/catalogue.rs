@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use lora_wgpu::{
     adapters::{Store, TensorShape},
     config::OptimizerSettings,
-    ops::{self, ConvGeometry, DoraAxis, DoraShape, KronShape, Mask},
+    ops::{self, ConvGeometry, DoraAxis, DoraShape, KronShape, LossInputs, LossKind, Mask},
     optim::Ema,
     tape::{Checkpointing, DType, Tape, Value},
 };
@@ -37,7 +37,7 @@ pub fn tapes() -> Vec<Tape> {
         matmul,
         multiply_add,
         softmax,
-        weighted_mse,
+        weighted_loss,
     ];
     let of_any_type: [fn(&mut Tape, DType); 18] = [
         activations,
@@ -335,9 +335,20 @@ fn upsample_nearest(tape: &mut Tape, dtype: DType) {
     keep(tape, out, &[x]);
 }
 
-fn weighted_mse(tape: &mut Tape) {
-    let (prediction, target, weight) = (input(tape, &[2, 8]), input(tape, &[2, 8]), input(tape, &[2]));
-    let loss_scale = input(tape, &[4]);
-    let loss = ops::weighted_mse(tape, prediction, target, weight, loss_scale);
-    tape.keep("loss", loss.loss);
+fn weighted_loss(tape: &mut Tape) {
+    for kind in [LossKind::L2, LossKind::L1, LossKind::Huber, LossKind::SmoothL1] {
+        for masked in [false, true] {
+            let inputs = LossInputs {
+                kind,
+                target: input(tape, &[2, 3, 8]),
+                weight: input(tape, &[2]),
+                loss_scale: input(tape, &[4]),
+                threshold: kind.has_threshold().then(|| input(tape, &[2])),
+                mask: masked.then(|| input(tape, &[2, 3])),
+            };
+            let prediction = input(tape, &[2, 3, 8]);
+            let loss = ops::weighted_loss(tape, prediction, &inputs);
+            tape.keep("loss", loss.loss);
+        }
+    }
 }

@@ -41,4 +41,4 @@ mod sums;
 mod support;
 mod timestep_embedding;
 mod upsample;
-mod weighted_mse;
+mod weighted_loss;

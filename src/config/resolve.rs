@@ -2,7 +2,7 @@
 
 use super::{
     key::Draft,
-    keys, readers,
+    keys, loss_checks, readers,
     train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
 };
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -72,7 +72,7 @@ fn check(config: &TrainConfig) -> Result<()> {
             config.unet_lr
         );
     }
-    Ok(())
+    loss_checks::check(config)
 }
 
 fn add_notes(draft: &mut Draft) {
@@ -80,4 +80,5 @@ fn add_notes(draft: &mut Draft) {
     if config.lr_scheduler == LrScheduler::Constant && config.lr_warmup_steps != Warmup::Steps(0) {
         notes.push("lr_warmup_steps: `constant` has no warm-up; use `lr_scheduler: constant_with_warmup`".into());
     }
+    notes.extend(loss_checks::notes(config));
 }

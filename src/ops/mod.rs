@@ -43,7 +43,7 @@ mod self_test;
 mod softmax;
 mod timestep_embedding;
 mod upsample;
-mod weighted_mse;
+mod weighted_loss;
 
 pub use accumulate::accumulate;
 pub use activation::{gelu, quick_gelu, silu};
@@ -81,4 +81,4 @@ pub use self_test::{SelfTestError, self_test};
 pub use softmax::softmax;
 pub use timestep_embedding::timestep_embedding;
 pub use upsample::upsample_nearest;
-pub use weighted_mse::{Loss, weighted_mse};
+pub use weighted_loss::{Loss, LossInputs, LossKind, weighted_loss};

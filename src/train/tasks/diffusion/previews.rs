@@ -36,7 +36,7 @@ use crate::{
     weights::{lora::SavePrecision, write_atomically},
 };
 
-use super::{assembly::Trained, material::Material, settings::prediction};
+use super::{assembly::Trained, material::Material, objective::prediction};
 
 /// Strengths of the LoRA, in the order of a grid's columns.
 const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];

@@ -98,7 +98,7 @@ pub fn run(
     };
     trained.load(gpu, &initial)?;
     save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
-    let batching = Batching::new(&config, &networks.unet, &data, &material);
+    let batching = Batching::new(&config, &networks, &data, &material);
     let run = Prepared { gpu, config: &config, material: &material, trained: &trained, programs: &programs, options };
     run.train(&data, batching, previews, &mut tell).map(Some)
 }
