@@ -15,9 +15,9 @@ fn replays_add_up() {
         let mut tape = Tape::new();
         let sum = tape.external("sum", &gradients.shape, DType::F32, &buffer.whole());
         let input = tape.input("gradients", &gradients.shape);
-        ops::accumulate(&mut tape, sum, input);
+        ops::accumulate(&mut tape, sum, input.value);
         let program = Program::compile(&device.gpu, "accumulate", tape).unwrap();
-        program.write(&device.gpu, "gradients", &gradients.data);
+        program.write(&device.gpu, input, &gradients.data);
         for _ in 0..3 {
             program.replay(&device.gpu);
         }

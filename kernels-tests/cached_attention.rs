@@ -73,24 +73,25 @@ fn replayed(device: &Device, queries: &[Tensor], keys: &[Tensor], values: &[Tens
         let mut tape = Tape::new();
         let step = tape.input_of("step", &[1 + BATCH], DType::U32);
         let q = tape.input("q", &[BATCH, WIDTH]);
-        let [k, v] = [("k", 0), ("v", 1)].map(|(name, which)| {
-            let row = tape.input(name, &[BATCH, WIDTH]);
+        let rows = ["k", "v"].map(|name| tape.input(name, &[BATCH, WIDTH]));
+        let [k, v] = [0, 1].map(|which| {
+            let row = rows[which].value;
             let old = tape.external("cache", &shape, DType::F32, &caches[turn][which]);
-            let next = ops::extend_cache(&mut tape, step, old, row);
+            let next = ops::extend_cache(&mut tape, step.value, old, row);
             tape.place(next, &caches[1 - turn][which]);
             next
         });
-        let out = ops::cached_attention(&mut tape, step, q, k, v, HEADS);
+        let out = ops::cached_attention(&mut tape, step.value, q.value, k, v, HEADS);
         tape.keep("out", out);
-        Program::compile(gpu, "step", tape).unwrap()
+        (Program::compile(gpu, "step", tape).unwrap(), [step, q, rows[0], rows[1]])
     });
     let run = |position: usize| {
-        let program = &programs[position % 2];
+        let (program, [step_input, q, k, v]) = &programs[position % 2];
         let step: Vec<u32> = [position].iter().chain(&PARENTS[position]).map(|&number| number as u32).collect();
-        program.write(gpu, "step", &step);
-        program.write(gpu, "q", &queries[position].data);
-        program.write(gpu, "k", &keys[position].data);
-        program.write(gpu, "v", &values[position].data);
+        program.write(gpu, *step_input, &step);
+        program.write(gpu, *q, &queries[position].data);
+        program.write(gpu, *k, &keys[position].data);
+        program.write(gpu, *v, &values[position].data);
         program.replay(gpu);
         program.read(gpu, "out").unwrap()
     };

@@ -2,6 +2,8 @@
 //!
 //! Tapes are only lowered, never run, so that shapes may be as large as tile tables need.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use lora_wgpu::{
     adapters::{Store, TensorShape},
     config::OptimizerSettings,
@@ -61,11 +63,13 @@ fn recorded(record: impl FnOnce(&mut Tape)) -> Tape {
 }
 
 fn input(tape: &mut Tape, shape: &[usize]) -> Value {
-    tape.input("input", shape)
+    activation(tape, shape, DType::F32)
 }
 
 fn activation(tape: &mut Tape, shape: &[usize], dtype: DType) -> Value {
-    tape.input_of("activation", shape, dtype)
+    static INPUTS: AtomicUsize = AtomicUsize::new(0);
+    let number = INPUTS.fetch_add(1, Ordering::Relaxed);
+    tape.input_of(&format!("input {number}"), shape, dtype).value
 }
 
 /// Keeps an op's output and its gradients by `wanted`.
@@ -117,7 +121,7 @@ fn attention(tape: &mut Tape, dtype: DType) {
 }
 
 fn cached_attention(tape: &mut Tape) {
-    let step = tape.input_of("step", &[4], DType::U32);
+    let step = activation(tape, &[4], DType::U32);
     let [cache, row] = [&[3, 30, 128][..], &[3, 128]].map(|shape| input(tape, shape));
     let next = ops::extend_cache(tape, step, cache, row);
     let out = ops::cached_attention(tape, step, row, next, next, 2);
@@ -143,7 +147,7 @@ fn conv3x3(tape: &mut Tape, dtype: DType) {
         // From too small for a tile to enough for the largest, by way of all slices.
         for side in [4, 18, 23, 32, 44, 64, 128] {
             let x = activation(tape, &[1, side, side, 320], dtype);
-            let (weight, bias) = (tape.input_of("weight", &[9, 320, 320], stored), input(tape, &[320]));
+            let (weight, bias) = (activation(tape, &[9, 320, 320], stored), input(tape, &[320]));
             let out = ops::conv3x3(tape, x, weight, Some(bias), geometry);
             keep(tape, out, &[x]);
         }
@@ -198,7 +202,7 @@ const TOKENS: [usize; 5] = [1, 77, 1024, 4096, 16_384];
 fn linear(tape: &mut Tape, dtype: DType) {
     for (stored, tokens) in WEIGHT_TYPES.into_iter().flat_map(|stored| TOKENS.map(|tokens| (stored, tokens))) {
         let x = activation(tape, &[tokens, 320], dtype);
-        let (weight, bias) = (tape.input_of("weight", &[320, 320], stored), input(tape, &[320]));
+        let (weight, bias) = (activation(tape, &[320, 320], stored), input(tape, &[320]));
         for bias in [None, Some(bias)] {
             let out = ops::linear(tape, x, weight, bias);
             keep(tape, out, &[x]);
@@ -209,7 +213,7 @@ fn linear(tape: &mut Tape, dtype: DType) {
 fn lora_linear(tape: &mut Tape, dtype: DType) {
     for tokens in TOKENS {
         let x = activation(tape, &[tokens, 320], dtype);
-        let (weight, bias) = (tape.input_of("weight", &[320, 320], DType::F16), input(tape, &[320]));
+        let (weight, bias) = (activation(tape, &[320, 320], DType::F16), input(tape, &[320]));
         let (down, up, scale) = (input(tape, &[4, 320]), input(tape, &[320, 4]), input(tape, &[1]));
         let out = ops::lora_linear(tape, x, weight, Some(bias), down, up, scale);
         keep(tape, out, &[x, down, up]);

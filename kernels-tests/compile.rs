@@ -13,7 +13,7 @@ use lora_wgpu::{
 fn kernels_are_compiled_beside_other_work() {
     let gpu = Gpu::open(&GpuOptions::default()).expect("the tests need a Vulkan driver; tools/setup.sh installs one");
     let mut tape = Tape::new();
-    let x = tape.input("x", &[8]);
+    let x = tape.input("x", &[8]).value;
     let scaled = ops::scale(&mut tape, x, 2.0);
     let out = ops::silu(&mut tape, scaled);
     tape.keep("out", out);

@@ -204,8 +204,8 @@ fn transformed_weights_are_kept_once_for_both_directions() {
     let weight = Buffer::declare("weight", (4 * 9 * channels * channels) as u64);
     for device in devices() {
         let mut tape = Tape::new();
-        let x = tape.input("x", &[1, side, side, channels]);
-        let upstream = tape.input("upstream", &[1, side, side, channels]);
+        let x = tape.input("x", &[1, side, side, channels]).value;
+        let upstream = tape.input("upstream", &[1, side, side, channels]).value;
         let value = tape.external("weight", &[9, channels, channels], DType::F32, &weight.whole());
         let out = ops::conv3x3(&mut tape, x, value, None, ConvGeometry::Same);
         let gradients = tape.backward(&[(out, upstream)], &[x], Checkpointing::Off, ops::add);

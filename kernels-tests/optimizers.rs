@@ -59,7 +59,7 @@ const CASES: &[Case] = &[
 
 impl Case {
     fn optimizer(&self) -> Optimizer {
-        let (mut settings, _) = OptimizerSettings::named(self.optimizer).unwrap();
+        let mut settings = OptimizerSettings::named(self.optimizer).unwrap();
         for (name, value) in self.arguments {
             settings.set(name, &(*value).into()).unwrap();
         }
@@ -263,13 +263,13 @@ fn an_average_follows_the_parameters() {
         assert_eq!(ema.read(&device.gpu, &run.store).unwrap(), first(&fixture));
         let mut tape = Tape::new();
         let weight = tape.input("weight", &[1]);
-        ema.record(&mut tape, &run.store, weight);
+        ema.record(&mut tape, &run.store, weight.value);
         let program = Program::compile(&device.gpu, "ema", tape).unwrap();
         let mut expected: Vec<Vec<f64>> =
             first(&fixture).iter().map(|values| values.iter().map(|&v| f64::from(v)).collect()).collect();
         for step in 1..=4 {
             run.update(step, [CASES[0].rate; GROUPS], &gradients(&fixture, step), PLAIN);
-            program.write(&device.gpu, "weight", &[rule.weight(step) as f32]);
+            program.write(&device.gpu, weight, &[rule.weight(step) as f32]);
             program.replay(&device.gpu);
             for (expected, now) in expected.iter_mut().flatten().zip(run.parameters().iter().flatten()) {
                 *expected += rule.weight(step) * (f64::from(*now) - *expected);

@@ -115,7 +115,7 @@ fn sums_forward(gpu: &Gpu, case: &Case, kept: bool) -> usize {
 fn sums_backward(gpu: &Gpu, case: &Case) -> usize {
     let (mut tape, inputs) = with_inputs(case);
     let out = before_its_addend(case.op, &mut tape, &inputs)[0];
-    let upstream = tape.input("upstream", &case.inputs[0].shape);
+    let upstream = tape.input("upstream", &case.inputs[0].shape).value;
     let gradients = tape.backward(&[(out, upstream)], &inputs[..1], Checkpointing::Off, ops::add);
     tape.keep("d_x", gradients[0].unwrap());
     launched_sums(gpu, tape)
@@ -124,7 +124,7 @@ fn sums_backward(gpu: &Gpu, case: &Case) -> usize {
 fn with_inputs(case: &Case) -> (Tape, Vec<Value>) {
     let mut tape = Tape::new();
     let inputs = case.inputs.iter().enumerate();
-    let values = inputs.map(|(index, input)| tape.input(&format!("input {index}"), &input.shape)).collect();
+    let values = inputs.map(|(index, input)| tape.input(&format!("input {index}"), &input.shape).value).collect();
     (tape, values)
 }
 

@@ -1,9 +1,8 @@
 // into += gradients, in place.
 //
 // into, gradients: (count) vectors of four.
-// Dispatch: flat, one invocation per vector.
 
-#import shared/index.wgsl
+#import shared/elementwise.wgsl
 
 struct Params {
     count: u32,
@@ -13,14 +12,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> into: array<Quad>; // (count)
 @group(0) @binding(2) var<storage, read> gradients: array<Quad>; // (count)
 
-@compute @workgroup_size(256)
-fn forward(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = flat_index(workgroup, workgroups, local);
-    if i < params.count {
-        into[i] = pack4(unpack4(into[i]) + unpack4(gradients[i]));
-    }
+fn element(i: u32) {
+    into[i] = pack4(unpack4(into[i]) + unpack4(gradients[i]));
 }

@@ -5,32 +5,13 @@
 // q, d_out: (B, N, C); k, v, d_k, d_v: (B, M, C); C = heads · 4 · HEAD4; lse, delta: (B, heads, N).
 // Dispatch: (M / TILE_ROWS, heads, B) workgroups; shared/attention_tile.wgsl says how one splits its work.
 
-#import shared/attention.wgsl
-#import shared/attention_tile.wgsl
+#import shared/attention_gradient.wgsl
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Quad>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<Quad>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<Quad>; // (B, M, C)
-@group(0) @binding(4) var<storage, read> d_out: array<Quad>; // (B, N, C)
-@group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
-@group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
 @group(0) @binding(7) var<storage, read_write> d_k: array<Quad>; // (B, M, C)
 @group(0) @binding(8) var<storage, read_write> d_v: array<Quad>; // (B, M, C)
 
-const EXCHANGED: u32 = 2u;
-
-var<workgroup> q_tile: array<vec4<f32>, BLOCK>;
-var<workgroup> d_out_tile: array<vec4<f32>, BLOCK>;
 var<workgroup> lse_tile: array<f32, COLUMNS>;
 var<workgroup> delta_tile: array<f32, COLUMNS>;
-
-fn put(i: u32, q_quad: Quad, d_out_quad: Quad, inside: bool) {
-    if i < BLOCK {
-        q_tile[i] = select(vec4<f32>(), unpack4(q_quad), inside);
-        d_out_tile[i] = select(vec4<f32>(), unpack4(d_out_quad), inside);
-    }
-}
 
 // exp(s − lse), zero where the key is masked or the query is none.
 fn probabilities(scores: vec4<f32>, lse: vec4<f32>, query: u32, key: u32) -> vec4<f32> {
@@ -51,8 +32,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
     let key_$r = min(first_key + $(r)u, params.keys - 1u);
     let row_$r = row_start(batch, params.keys, key_$r, head);
 #for c in 0..SLICE4
-    let k_$(r)_$c = unpack4(k[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]) * params.scale;
-    let v_$(r)_$c = unpack4(v[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]);
+    let score_own_$(r)_$c = unpack4(k[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]) * params.scale;
+    let dp_own_$(r)_$c = unpack4(v[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]);
     var d_k_$(r)_$c = vec4<f32>();
     var d_v_$(r)_$c = vec4<f32>();
 #end
@@ -82,35 +63,7 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
         statistic = statistic_index(batch, head, min(first + COLUMNS + local % COLUMNS, params.queries - 1u));
         lse_next = lse[statistic];
         delta_next = delta[statistic];
-        workgroupBarrier();
-#for j in 0..COLUMNS/4
-#for r in 0..ROWS
-        var s_$(r)_$j = vec4<f32>();
-        var dp_$(r)_$j = vec4<f32>();
-#end
-#for c in 0..SLICE4
-        {
-            let at = $(4*j) * TILE4 + $c * SLICES + slice;
-            let q0 = q_tile[at];
-            let q1 = q_tile[at + TILE4];
-            let q2 = q_tile[at + 2 * TILE4];
-            let q3 = q_tile[at + 3 * TILE4];
-            let d0 = d_out_tile[at];
-            let d1 = d_out_tile[at + TILE4];
-            let d2 = d_out_tile[at + 2 * TILE4];
-            let d3 = d_out_tile[at + 3 * TILE4];
-#for r in 0..ROWS
-            s_$(r)_$j = plus_dots(s_$(r)_$j, k_$(r)_$c, q0, q1, q2, q3);
-            dp_$(r)_$j = plus_dots(dp_$(r)_$j, v_$(r)_$c, d0, d1, d2, d3);
-#end
-        }
-#end
-#for r in 0..ROWS
-        partials[$(r*COLUMNS/4+j) * WORKGROUP + local] = s_$(r)_$j;
-        partials[PARTIALS + $(r*COLUMNS/4+j) * WORKGROUP + local] = dp_$(r)_$j;
-#end
-#end
-        workgroupBarrier();
+#include shared/attention_gradient_products.wgsl
 #for j in 0..COLUMNS/4
         let lse_$j = vec4<f32>(lse_tile[$(4*j)], lse_tile[$(4*j+1)], lse_tile[$(4*j+2)], lse_tile[$(4*j+3)]);
         let delta_$j = vec4<f32>(delta_tile[$(4*j)], delta_tile[$(4*j+1)], delta_tile[$(4*j+2)], delta_tile[$(4*j+3)]);
@@ -125,8 +78,8 @@ fn backward_keys(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_inv
 #for c in 0..SLICE4
         {
             let at = $j * TILE4 + $c * SLICES + slice;
-            let query = q_tile[at];
-            let d_value = d_out_tile[at];
+            let query = score_tile[at];
+            let d_value = dp_tile[at];
 #for r in 0..ROWS
             d_k_$(r)_$c += ds_$(r)_$(j/4)[$(j%4)] * query;
             d_v_$(r)_$c += p_$(r)_$(j/4)[$(j%4)] * d_value;

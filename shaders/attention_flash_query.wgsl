@@ -5,29 +5,9 @@
 // q, d_out, d_q: (B, N, C); k, v: (B, M, C); C = heads · 4 · HEAD4; lse, delta: (B, heads, N).
 // Dispatch: (N / TILE_ROWS, heads, B) workgroups; shared/attention_tile.wgsl says how one splits its work.
 
-#import shared/attention.wgsl
-#import shared/attention_tile.wgsl
+#import shared/attention_gradient.wgsl
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Quad>; // (B, N, C)
-@group(0) @binding(2) var<storage, read> k: array<Quad>; // (B, M, C)
-@group(0) @binding(3) var<storage, read> v: array<Quad>; // (B, M, C)
-@group(0) @binding(4) var<storage, read> d_out: array<Quad>; // (B, N, C)
-@group(0) @binding(5) var<storage, read> lse: array<f32>; // (B, heads, N)
-@group(0) @binding(6) var<storage, read> delta: array<f32>; // (B, heads, N)
 @group(0) @binding(7) var<storage, read_write> d_q: array<Quad>; // (B, N, C)
-
-const EXCHANGED: u32 = 2u;
-
-var<workgroup> k_tile: array<vec4<f32>, BLOCK>;
-var<workgroup> v_tile: array<vec4<f32>, BLOCK>;
-
-fn put(i: u32, k_quad: Quad, v_quad: Quad, inside: bool) {
-    if i < BLOCK {
-        k_tile[i] = select(vec4<f32>(), unpack4(k_quad), inside);
-        v_tile[i] = select(vec4<f32>(), unpack4(v_quad), inside);
-    }
-}
 
 // exp(s − lse), zero where the key is masked.
 fn probabilities(scores: vec4<f32>, lse: f32, query: u32, key: u32) -> vec4<f32> {
@@ -48,8 +28,8 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
     let lse_$r = lse[statistic_index(batch, head, query_$r)];
     let delta_$r = delta[statistic_index(batch, head, query_$r)];
 #for c in 0..SLICE4
-    let q_$(r)_$c = unpack4(q[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]) * params.scale;
-    let d_out_$(r)_$c = unpack4(d_out[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]);
+    let score_own_$(r)_$c = unpack4(q[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]) * params.scale;
+    let dp_own_$(r)_$c = unpack4(d_out[row_$r + min($c * SLICES + slice, HEAD4 - 1u)]);
     var d_q_$(r)_$c = vec4<f32>();
 #end
 #end
@@ -67,35 +47,7 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
         k_next$e = k[next$e.at];
         v_next$e = v[next$e.at];
 #end
-        workgroupBarrier();
-#for j in 0..COLUMNS/4
-#for r in 0..ROWS
-        var s_$(r)_$j = vec4<f32>();
-        var dp_$(r)_$j = vec4<f32>();
-#end
-#for c in 0..SLICE4
-        {
-            let at = $(4*j) * TILE4 + $c * SLICES + slice;
-            let k0 = k_tile[at];
-            let k1 = k_tile[at + TILE4];
-            let k2 = k_tile[at + 2 * TILE4];
-            let k3 = k_tile[at + 3 * TILE4];
-            let v0 = v_tile[at];
-            let v1 = v_tile[at + TILE4];
-            let v2 = v_tile[at + 2 * TILE4];
-            let v3 = v_tile[at + 3 * TILE4];
-#for r in 0..ROWS
-            s_$(r)_$j = plus_dots(s_$(r)_$j, q_$(r)_$c, k0, k1, k2, k3);
-            dp_$(r)_$j = plus_dots(dp_$(r)_$j, d_out_$(r)_$c, v0, v1, v2, v3);
-#end
-        }
-#end
-#for r in 0..ROWS
-        partials[$(r*COLUMNS/4+j) * WORKGROUP + local] = s_$(r)_$j;
-        partials[PARTIALS + $(r*COLUMNS/4+j) * WORKGROUP + local] = dp_$(r)_$j;
-#end
-#end
-        workgroupBarrier();
+#include shared/attention_gradient_products.wgsl
 #for j in 0..COLUMNS/4
 #for r in 0..ROWS
         s_$(r)_$j = sum_of_slices($(r*COLUMNS/4+j) * WORKGROUP + local - slice);
@@ -107,7 +59,7 @@ fn backward_query(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_in
 #for j in 0..COLUMNS
 #for c in 0..SLICE4
         {
-            let key = k_tile[$j * TILE4 + $c * SLICES + slice];
+            let key = score_tile[$j * TILE4 + $c * SLICES + slice];
 #for r in 0..ROWS
             d_q_$(r)_$c += ds_$(r)_$(j/4)[$(j%4)] * key;
 #end

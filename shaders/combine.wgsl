@@ -1,9 +1,8 @@
 // out = c0·a + c1·b, with coefficients of each sample.
 //
 // a, b, out: (B, …), a multiple of four elements per sample; coefficients: (B, 2).
-// Dispatch: flat, one invocation per vector of four.
 
-#import shared/index.wgsl
+#import shared/elementwise.wgsl
 
 struct Params {
     count: u32, // vectors
@@ -16,15 +15,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> coefficients: array<vec2<f32>>; // (B)
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (B, per_sample)
 
-@compute @workgroup_size(256)
-fn forward(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = flat_index(workgroup, workgroups, local);
-    if i < params.count {
-        let c = coefficients[i / params.per_sample];
-        out[i] = c.x * a[i] + c.y * b[i];
-    }
+fn element(i: u32) {
+    let c = coefficients[i / params.per_sample];
+    out[i] = c.x * a[i] + c.y * b[i];
 }

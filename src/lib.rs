@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod data;

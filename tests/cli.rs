@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use assert_cmd::{assert::Assert, cargo::cargo_bin};
+use unicode_width::UnicodeWidthStr;
 
 /// Runs `lora-wgpu` as in a shell without a desktop session.
 fn lora_wgpu(arguments: &[&str]) -> Assert {
@@ -103,4 +104,27 @@ fn the_manual_has_a_page_for_each_subcommand() {
         let text = std::fs::read_to_string(folder.path().join(page)).expect(page);
         assert!(text.contains(".TH"), "{page}: {text}");
     }
+}
+
+#[test]
+fn keys_are_listed_within_80_columns_in_both_languages() {
+    for (language, group) in [("en", "Base model\n"), ("zh", "底模\n")] {
+        let output = text(&lora_wgpu(&["keys", "--lang", language]).success().get_output().stdout);
+        assert!(output.starts_with(group) && output.contains("\n  lora_rank                     8\n"), "{output}");
+        let too_wide = output.lines().find(|line| line.width() > 80);
+        assert_eq!(too_wide, None);
+    }
+}
+
+#[test]
+fn a_word_tells_all_about_its_keys() {
+    let output = text(&lora_wgpu(&["keys", "network_dim", "--lang", "en"]).success().get_output().stdout);
+    assert!(output.starts_with("lora_rank\n"), "{output}");
+    for part in ["a whole number from 1 to 1024", "default    8", "`linear`", "How much the LoRA", "LoRA 能学多少"]
+    {
+        assert!(output.contains(part), "{part} is missing:\n{output}");
+    }
+    assert!(output.lines().all(|line| line.width() <= 80), "{output}");
+    let error = text(&lora_wgpu(&["keys", "lora_rnak"]).code(2).get_output().stderr);
+    assert!(error.contains("did you mean `lora_rank`?"), "{error}");
 }

@@ -1,10 +1,9 @@
 //! The layers: each imports only what the table allows, and only `ops` and `optim` name shaders.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "shared/files.rs"]
+mod files;
+
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// Layer or leaf, and what it may import. Layers from the bottom up, each knowing those before it; then the leaves.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -19,9 +18,42 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("label", &["gpu", "tape", "ops", "nn", "models", "weights", "diffusion", "data", "config"]),
     (
         "train",
-        &["gpu", "tape", "ops", "nn", "models", "optim", "sample", "label", "weights", "diffusion", "data", "config"],
+        &[
+            "gpu",
+            "tape",
+            "ops",
+            "nn",
+            "models",
+            "adapters",
+            "optim",
+            "sample",
+            "label",
+            "weights",
+            "diffusion",
+            "data",
+            "config",
+        ],
     ),
-    ("bench", &["gpu", "tape", "ops", "nn", "models", "optim", "train", "weights", "diffusion", "config"]),
+    ("bench", &["gpu", "tape", "ops", "nn", "models", "adapters", "optim", "train", "weights", "diffusion", "config"]),
+    (
+        "check",
+        &[
+            "gpu",
+            "tape",
+            "ops",
+            "nn",
+            "models",
+            "adapters",
+            "optim",
+            "sample",
+            "label",
+            "train",
+            "weights",
+            "diffusion",
+            "data",
+            "config",
+        ],
+    ),
     (
         "cli",
         &[
@@ -34,6 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sample",
             "label",
             "bench",
+            "check",
             "weights",
             "diffusion",
             "data",
@@ -64,7 +97,7 @@ fn layers_import_only_what_the_table_allows() {
 #[test]
 fn only_ops_and_optimizers_name_shaders() {
     let named: Vec<String> = sources()
-        .filter(|(layer, ..)| !["ops", "optim"].contains(&layer.as_str()))
+        .filter(|(layer, ..)| layer != "ops")
         .flat_map(|(_, path, code)| {
             shader_names(&code).map(|name| format!("{}: {name}", path.display())).collect::<Vec<_>>()
         })
@@ -82,27 +115,12 @@ fn imports_are_found_in_every_form() {
 
 /// Layer, path and comment-free text of every source file below a layer's folder.
 fn sources() -> impl Iterator<Item = (String, PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    rust_files(&root, &mut files);
-    files.into_iter().filter_map(move |path| {
-        let relative = path.strip_prefix(&root).expect("found below src").to_owned();
-        let layer = relative.parent()?.iter().next()?.to_str()?.to_owned();
-        let text = fs::read_to_string(&path).expect("a readable source file");
+    files::below("src", "rs").into_iter().filter_map(|path| {
+        let layer = path.parent()?.iter().nth(1)?.to_str()?.to_owned();
+        let text = files::text(&path);
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        Some((layer, relative, code.collect::<Vec<_>>().join("\n")))
+        Some((layer, path, code.collect::<Vec<_>>().join("\n")))
     })
-}
-
-fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a readable folder") {
-        let path = entry.expect("a readable folder").path();
-        if path.is_dir() {
-            rust_files(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }
 
 /// First segments of all paths that start with `crate::`, grouped imports included.

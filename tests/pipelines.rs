@@ -1,18 +1,23 @@
 //! How many pipelines a run has to compile, at Stable Diffusion's widths: a start waits for them.
 
 use lora_wgpu::{
-    config::LoraTarget,
+    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    config::{LoraTarget, OptimizerSettings},
     diffusion::Prediction,
     gpu::{Gpu, GpuOptions, Variant},
     models::{UNet, UNetConfig, VaeConfig, VaeDecoder, VaeEncoder, encode::BuiltDecoder},
     nn::Builder,
+    optim::Optimizer,
     sample::denoiser::{Denoiser, DenoiserShape},
     tape::{Checkpointing, DType},
     train::{
-        lora::{Lora, is_target},
-        step::{StepOptions, StepPlans, StepShape},
+        engine::LossScale,
+        tasks::diffusion::{
+            Trained,
+            recording::{StepOptions, StepShape},
+        },
     },
-    weights::{PartTensors, StorageType},
+    weights::{PartTensors, StorageType, lora::Part},
 };
 
 /// Of training with previews.
@@ -32,29 +37,33 @@ fn training_with_previews_needs_few_pipelines() {
     });
     let decoder = BuiltDecoder::new(&vae).expect("a VAE");
     let weights = generated(|builder| drop(UNet::new(builder, UNetConfig::stable_diffusion_v1())));
-    let builder = Builder::new(&weights);
+    let builder = Builder::adaptable(&weights, Part::Unet);
     let unet = UNet::new(&builder, UNetConfig::stable_diffusion_v1());
     let built = builder.finish("U-Net").expect("a U-Net");
     for variant in [Variant::Portable, Variant::CpuDriver] {
         let options = GpuOptions { variant: Some(variant), ..Default::default() };
         let gpu = Gpu::open(&options).expect("the tests need a Vulkan driver");
         for (activations, side) in [(DType::F32, 32), (DType::F32, 64), (DType::F16, 32), (DType::F16, 64)] {
-            let modules = built.modules.iter().filter(|module| is_target(LoraTarget::Attention, &module.path));
-            let lora = Lora::new(modules.cloned().collect(), 16, 16.0, gpu.caps().max_binding, false);
+            let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
+            let sites = sites.map(|site| SitePlan::plain(site.clone(), 16, 16.0)).collect();
+            let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
+            let optimizer = Optimizer::new(&OptimizerSettings::default());
+            let training = Trained::new(adapters, optimizer, LossScale::for_activations(activations));
             let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
             let options = StepOptions {
                 prediction: Prediction::Epsilon,
                 checkpointing: Checkpointing::Off,
                 activations,
-                accumulate: false,
                 observed: Vec::new(),
             };
-            let mut plans = StepPlans::new(&gpu, &unet, &lora, shape, options).expect("a plan");
+            let mut plans = training.plan(&gpu, &unet, &[shape], &options).expect("a plan");
             let trained = plans.kernels().len();
             let shape = DenoiserShape { height: side, width: side, tokens: 77, guided: true };
-            let record = |tape: &mut _| lora.record(tape).adapters;
-            let denoiser = Denoiser::plan(&gpu, &unet, record, shape, activations).expect("a plan");
-            plans.share_slots(vec![denoiser, decoder.plan(&gpu, side, side).expect("a plan")]);
+            let adapters = &training.adapters;
+            let record = |tape: &mut _| adapters.record(tape, &adapters.scales).adapters;
+            let (denoiser, _) = Denoiser::plan(&gpu, &unet, record, shape, activations).expect("a plan");
+            let (decoder, _) = decoder.plan(&gpu, side, side).expect("a plan");
+            plans.share_slots(vec![denoiser, decoder]);
             let pipelines = plans.kernels().len();
             println!("{variant:?}, {activations:?}, {side}²: {trained}, with previews {pipelines}");
             assert!(pipelines <= MOST_PIPELINES, "{variant:?}, {activations:?}, {side}²: {pipelines} pipelines");

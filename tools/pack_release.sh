@@ -9,7 +9,7 @@ program=$2/lora-wgpu
 rm -rf "$name" "$name.zip"
 mkdir -p "$name/man" "$name/completions"
 cp "$program" "$name/"
-cp -r configs assets README.md README.zh-CN.md LICENSE-MIT LICENSE-APACHE THIRD-PARTY-NOTICES.md "$name/"
+cp -r configs docs assets README.md README.zh-CN.md LICENSE-MIT LICENSE-APACHE THIRD-PARTY-NOTICES.md "$name/"
 rm -f "$name"/assets/demo_model.safetensors # it is inside of the program
 "$program" man "$name/man"
 for shell in bash zsh fish powershell elvish; do

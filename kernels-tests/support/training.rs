@@ -7,7 +7,7 @@ use lora_wgpu::{
     gpu::{Buffer, Gpu},
     ops,
     optim::{Optimizer, SETTINGS, State, UpdateValues},
-    tape::{DType, Program, Tape, Value},
+    tape::{DType, Input, Program, Tape, Value},
 };
 
 /// Parameter groups of every store here.
@@ -20,6 +20,14 @@ pub struct Training<'a> {
     pub optimizer: Optimizer,
     pub state: State,
     program: Program,
+    inputs: UpdateInputs,
+}
+
+/// What is written before an update.
+pub struct UpdateInputs {
+    settings: Vec<Input>,
+    max_norm: Input,
+    loss_scale: Input,
 }
 
 impl<'a> Training<'a> {
@@ -35,8 +43,8 @@ impl<'a> Training<'a> {
         store.write(gpu, values);
         state.reset(gpu, &store);
         let mut tape = Tape::new();
-        record_update(&mut tape, &store, &optimizer, &state);
-        Self { gpu, program: Program::compile(gpu, "update", tape).unwrap(), store, optimizer, state }
+        let inputs = record_update(&mut tape, &store, &optimizer, &state);
+        Self { gpu, inputs, program: Program::compile(gpu, "update", tape).unwrap(), store, optimizer, state }
     }
 
     /// Takes update number `update` with the gradients of every tensor, which are made `scale` times as large as they
@@ -52,11 +60,11 @@ impl<'a> Training<'a> {
             let flat: Vec<f32> = self.flat(index, gradients).iter().map(|value| value * scale).collect();
             self.gpu.upload(&shard.accumulated.whole(), bytemuck::cast_slice(&flat));
         }
-        for (group, settings) in self.optimizer.settings(update, &rates).iter().enumerate() {
-            self.program.write(self.gpu, &format!("settings {group}"), settings);
+        for (input, settings) in self.inputs.settings.iter().zip(self.optimizer.settings(update, &rates)) {
+            self.program.write(self.gpu, *input, &settings);
         }
-        self.program.write(self.gpu, "max_norm", &[max_norm]);
-        self.program.write(self.gpu, "loss_scale", &[scale]);
+        self.program.write(self.gpu, self.inputs.max_norm, &[max_norm]);
+        self.program.write(self.gpu, self.inputs.loss_scale, &[scale]);
         self.program.replay(self.gpu);
         self.program.read(self.gpu, "clip").unwrap()
     }
@@ -86,14 +94,17 @@ impl<'a> Training<'a> {
 }
 
 /// Records that gradients are clipped, and the update of all groups.
-pub fn record_update(tape: &mut Tape, store: &Store, optimizer: &Optimizer, state: &State) {
+pub fn record_update(tape: &mut Tape, store: &Store, optimizer: &Optimizer, state: &State) -> UpdateInputs {
     let external = |tape: &mut Tape, shard: &Shard| {
         tape.external("gradients", &[shard.elements], DType::F32, &shard.accumulated.whole())
     };
     let gradients: Vec<Value> = store.shards.iter().map(|shard| external(tape, shard)).collect();
-    let (max_norm, loss_scale) = (tape.input("max_norm", &[1]), tape.input("loss_scale", &[1]));
-    let clip = ops::grad_norm(tape, &gradients, max_norm, loss_scale);
-    let settings: Vec<Value> = (0..GROUPS).map(|group| tape.input(&format!("settings {group}"), &[SETTINGS])).collect();
-    optimizer.record(tape, store, state, UpdateValues { clip, settings: &settings });
+    let [max_norm, loss_scale] = ["max_norm", "loss_scale"].map(|name| tape.input(name, &[1]));
+    let clip = ops::grad_norm(tape, &gradients, max_norm.value, loss_scale.value);
+    let settings: Vec<Input> =
+        (0..GROUPS).map(|group| tape.input(&format!("settings {group}"), &[SETTINGS])).collect();
+    let values: Vec<Value> = settings.iter().map(|input| input.value).collect();
+    optimizer.record(tape, store, state, UpdateValues { clip, settings: &values });
     tape.keep("clip", clip);
+    UpdateInputs { settings, max_norm, loss_scale }
 }

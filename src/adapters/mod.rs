@@ -1,5 +1,15 @@
-//! What is trained beside frozen weights.
+//! What is trained beside frozen weights: where it stands ([`SitePlan`]), of which kind it is ([`Kind`], a file each in
+//! `kinds/`), and where its tensors lie on the device ([`Store`]).
 
+mod kind;
+mod kinds;
+mod scales;
+mod set;
 mod store;
+mod targets;
 
+pub use kind::{Kind, TensorSpec};
+pub use scales::Scales;
+pub use set::{AdapterSet, RecordedAdapters, SitePlan};
 pub use store::{Placed, Shard, Store, TensorShape};
+pub use targets::is_target;

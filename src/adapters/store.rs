@@ -116,16 +116,46 @@ impl Store {
         self.shards.iter().enumerate().filter(|(_, shard)| shard.group.is_some())
     }
 
+    /// Whether gradients of several micro-batches are added up.
+    pub fn accumulates(&self) -> bool {
+        self.shards.iter().any(|shard| !shard.accumulated.same_as(&shard.gradients))
+    }
+
+    /// Whether a tensor is ever updated.
+    pub fn is_trained(&self, tensor: usize) -> bool {
+        self.shards[self.tensors[tensor].shard].group.is_some()
+    }
+
     /// Uploads every tensor's values, in their order in files, and clears the gradients.
     pub fn write(&self, gpu: &Gpu, values: &[Vec<f32>]) {
+        self.write_parameters(gpu, values);
+        for shard in &self.shards {
+            gpu.clear(&shard.gradients.whole());
+            gpu.clear(&shard.accumulated.whole());
+        }
+    }
+
+    /// Uploads every tensor's values, in their order in files.
+    pub fn write_parameters(&self, gpu: &Gpu, values: &[Vec<f32>]) {
         for (index, shard) in self.shards.iter().enumerate() {
             let mut flat = vec![0f32; shard.elements];
             let here = self.tensors.iter().zip(values).filter(|(placed, _)| placed.shard == index);
             here.for_each(|(placed, values)| placed.store(values, &mut flat));
             gpu.upload(&shard.parameters.whole(), bytemuck::cast_slice(&flat));
-            gpu.clear(&shard.gradients.whole());
-            gpu.clear(&shard.accumulated.whole());
         }
+    }
+
+    /// The bytes of every shard's parameters.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn read_bytes(&self, gpu: &Gpu) -> Result<Vec<Vec<u8>>> {
+        self.shards.iter().map(|shard| Ok(gpu.read(&shard.parameters.whole())?)).collect()
+    }
+
+    /// Puts back what [`Store::read_bytes`] gave.
+    pub fn write_bytes(&self, gpu: &Gpu, bytes: &[Vec<u8>]) {
+        self.shards.iter().zip(bytes).for_each(|(shard, bytes)| gpu.upload(&shard.parameters.whole(), bytes));
     }
 
     /// Starts a new sum of gradients.

@@ -33,10 +33,10 @@ fn best_rates(
 ) -> Result<(f64, f64), GpuError> {
     let mut tape = Tape::new();
     let x = tape.input("x", &[elements]);
-    let out = record(&mut tape, x);
+    let out = record(&mut tape, x.value);
     tape.keep("out", out);
     let program = Program::compile(gpu, "peak", tape)?;
-    program.write(gpu, "x", &vec![1.0f32; elements]);
+    program.write(gpu, x, &vec![1.0f32; elements]);
     let mut best = (0.0f64, 0.0f64);
     for _ in 0..REPEATS {
         let times = program.profile(gpu)?;

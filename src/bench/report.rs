@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     gpu::{KernelTime, Variant},
-    train::memory_plan::MemoryPlan,
+    train::tasks::diffusion::MemoryPlan,
 };
 
 /// Kernel families by the beginning of their shaders' names.

@@ -5,17 +5,15 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::{
-    config::AdamW,
     gpu::{Gpu, KernelTime},
     models::{UNet, UNetConfig},
     nn::Builder,
     tape::Program,
     train::{
-        lora::{Lora, is_target},
-        memory_plan::MemoryPlan,
-        step::{Batch, StepPlans, StepPrograms, UpdateSettings, first_loss_scale},
+        engine::{MicroBatch, Programs},
+        tasks::diffusion::{MemoryPlan, Trained, recording::BatchWriter},
     },
-    weights::PartTensors,
+    weights::{PartTensors, lora::Part},
 };
 
 use super::{
@@ -24,12 +22,8 @@ use super::{
     workload::Workload,
 };
 
-const SETTINGS: UpdateSettings = UpdateSettings {
-    adamw: AdamW { betas: (0.9, 0.999), weight_decay: 0.01, eps: 1e-8 },
-    learning_rate: 1e-4,
-    max_grad_norm: 1.0,
-    step: 1,
-};
+const LEARNING_RATE: f64 = 1e-4;
+const MAX_GRAD_NORM: f64 = 1.0;
 
 /// How often the commands of a step are encoded for the median, some milliseconds each.
 const ENCODINGS: usize = 15;
@@ -43,29 +37,29 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let peaks = peaks::measure(gpu)?;
     let tensors = Builder::tensors_of(|builder| drop(UNet::new(builder, config.clone())));
     let weights = PartTensors::generated(tensors, workload.weights);
-    let builder = Builder::new(&weights);
+    let builder = Builder::adaptable(&weights, Part::Unet);
     let unet = UNet::new(&builder, config.clone());
     let built = builder.finish("U-Net")?;
-    let modules = built.modules.iter().filter(|module| is_target(workload.target, &module.path)).cloned().collect();
-    let accumulate = workload.accumulation > 1;
-    let lora = Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate)
-        .with_loss_scale(first_loss_scale(workload.activations));
-    let plans = StepPlans::new(gpu, &unet, &lora, workload.shape(), workload.options())?;
-    let memory = MemoryPlan::new(&built, &lora, &plans, None);
+    let trained = workload.trained(gpu.caps().max_binding, &built.sites);
+    let plans = trained.plan(gpu, &unet, &[workload.shape()], &workload.options())?;
+    let memory = MemoryPlan::new(&built, &trained, &plans, None);
     built.upload(gpu, |_| {})?;
-    lora.initialize(gpu, 0);
-    let batch = workload.batch(config.cross_attention_dim);
+    trained.load(gpu, &trained.adapters.initial(0))?;
+    let writer = BatchWriter::new(&unet, workload.options().prediction);
+    let batch = writer.micro_batch(&workload.batch(config.cross_attention_dim));
 
     let start = Instant::now();
-    let programs = plans.compile(gpu)?;
-    let stepper = Stepper { gpu, programs: &programs, lora: &lora, batch: &batch, accumulation: workload.accumulation };
+    let (programs, _) = plans.compile(gpu)?;
+    let stepper =
+        Stepper { gpu, programs: &programs, trained: &trained, batch: &batch, accumulation: workload.accumulation };
     stepper.update()?;
     let first_step = start.elapsed().as_secs_f64();
     programs.probe(gpu, &batch)?;
     let step = Timing::of(repeats, || stepper.update())?;
     let forward = Timing::of(repeats, || programs.probe(gpu, &batch).map(drop).map_err(Into::into))?;
     let encoding = |program: &Program| median(&mut [(); ENCODINGS].map(|()| program.encoding_seconds(gpu)));
-    let times: Vec<KernelTime> = [programs.step.profile(gpu)?, programs.update.profile(gpu)?].concat();
+    let (step_program, update_program) = (programs.step(0), programs.update_program());
+    let times: Vec<KernelTime> = [step_program.profile(gpu)?, update_program.profile(gpu)?].concat();
     Ok(Report {
         device: gpu.summary().name.clone(),
         driver: gpu.summary().driver.clone(),
@@ -75,10 +69,10 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
         first_step_seconds: first_step,
         step,
         forward,
-        encoding_seconds: encoding(&programs.step) + encoding(&programs.update),
-        dispatches: programs.step.dispatch_count() + programs.update.dispatch_count(),
+        encoding_seconds: encoding(step_program) + encoding(update_program),
+        dispatches: step_program.dispatch_count() + update_program.dispatch_count(),
         pipelines: gpu.kernel_count(),
-        flops: programs.step.flops() * workload.accumulation as u64,
+        flops: step_program.flops() * workload.accumulation as u64,
         families: Family::group(&times),
     })
 }
@@ -86,9 +80,9 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
 /// One optimizer update after another.
 struct Stepper<'a> {
     gpu: &'a Gpu,
-    programs: &'a StepPrograms,
-    lora: &'a Lora,
-    batch: &'a Batch,
+    programs: &'a Programs,
+    trained: &'a Trained,
+    batch: &'a MicroBatch,
     accumulation: usize,
 }
 
@@ -98,11 +92,8 @@ impl Stepper<'_> {
         for _ in 0..self.accumulation {
             self.programs.run(self.gpu, self.batch)?;
         }
-        let pending = self.programs.update(self.gpu, &SETTINGS);
-        if self.programs.accumulates() {
-            self.lora.clear_accumulated(self.gpu);
-        }
-        pending.wait(self.gpu)?;
+        let numbers = self.trained.update_numbers(1, &[LEARNING_RATE], MAX_GRAD_NORM);
+        self.programs.update(self.gpu, &self.trained.adapters.store, &numbers).wait(self.gpu)?;
         Ok(())
     }
 }

@@ -1,14 +1,19 @@
 //! What is measured.
 
 use crate::{
-    config::{LoraTarget, TrainConfig},
+    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    config::{LoraTarget, OptimizerSettings, TrainConfig},
     diffusion::Prediction,
+    optim::Optimizer,
     tape::{Checkpointing, DType},
     train::{
-        activations, checkpointing,
-        step::{Batch, StepOptions, StepShape},
+        engine::LossScale,
+        tasks::diffusion::{
+            Trained, activations, checkpointing,
+            recording::{Batch, StepOptions, StepShape},
+        },
     },
-    weights::StorageType,
+    weights::{StorageType, lora::Site},
 };
 
 /// Tokens of a text embedding.
@@ -52,12 +57,20 @@ impl Workload {
         StepShape { batch: self.batch, height: self.height / 8, width: self.width / 8, tokens: TOKENS }
     }
 
+    /// Adapters on those of `sites` that are targeted, with AdamW.
+    pub(super) fn trained(&self, max_binding: u64, sites: &[Site]) -> Trained {
+        let sites = sites.iter().filter(|site| is_target(self.target, site));
+        let plans = sites.map(|site| SitePlan::plain(site.clone(), self.rank, self.rank as f32)).collect();
+        let adapters = AdapterSet::new(Kind::Lora, plans, max_binding, self.accumulation > 1);
+        let optimizer = Optimizer::new(&OptimizerSettings::default());
+        Trained::new(adapters, optimizer, LossScale::for_activations(self.activations))
+    }
+
     pub(super) fn options(&self) -> StepOptions {
         StepOptions {
             prediction: Prediction::Epsilon,
             checkpointing: self.checkpointing,
             activations: self.activations,
-            accumulate: self.accumulation > 1,
             observed: Vec::new(),
         }
     }

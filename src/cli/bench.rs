@@ -12,7 +12,7 @@ use crate::{
     gpu::GpuOptions,
     models::UNetConfig,
     tape::{Checkpointing, DType},
-    train::{dataset_options, planned_steps},
+    train::tasks::diffusion::{dataset_options, planned_steps},
     weights::{StorageType, write_atomically},
 };
 

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::{
+    check::training::{CaseOptions, GroupError, TrainingCase, compare, run},
     gpu::{Gpu, GpuOptions},
     label::case::LabelCase,
     sample::{
@@ -18,7 +19,6 @@ use crate::{
         loras::{KnownModules, LoraSet},
     },
     tape::Checkpointing,
-    train::case::{CaseOptions, GroupError, TrainingCase, compare, run},
     weights::{Checkpoint, ModelFolder, OwnedTensor, SafetensorsFile, write_safetensors},
 };
 

@@ -22,13 +22,13 @@ use crate::{
         tags::TagList,
         wording::Wording,
     },
-    train::{counter::Counter, prepare::check_writable},
-    weights::{ModelFolder, ModelKind},
+    weights::{ModelFolder, ModelKind, check_writable},
 };
 
 use super::{
     INTERRUPTED, Outcome,
     device::{self, Kernels},
+    terminal::Counter,
 };
 
 /// Beams where no number is given.

@@ -5,10 +5,13 @@ mod check;
 mod completions;
 mod device;
 mod devices;
+mod keys;
 mod label;
 mod man;
 mod sample;
+mod terminal;
 mod train;
+mod wrap;
 
 use std::io::{self, Write};
 
@@ -30,6 +33,7 @@ enum Command {
     Check(check::CheckArgs),
     Bench(bench::BenchArgs),
     Devices(devices::DevicesArgs),
+    Keys(keys::KeysArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -60,6 +64,7 @@ impl Cli {
             Command::Check(args) => check::check(args, out),
             Command::Bench(args) => bench::bench(args, out),
             Command::Devices(args) => devices::devices(args, out),
+            Command::Keys(args) => keys::keys(args, out),
             Command::Completions(args) => completions::completions(args, out),
             Command::Man(args) => man::man(args, out),
         }

@@ -12,13 +12,13 @@ use crate::{
     config,
     gpu::GpuOptions,
     train::{
-        card::PREFERRED_WEIGHT,
-        stop::{Interruption, StopRequest},
-        trainer::{RunOptions, RunSummary, run},
+        engine::{Interruption, RunEnd, StopRequest},
+        records::card::PREFERRED_WEIGHT,
+        tasks::diffusion::{RunOptions, RunSummary, run},
     },
 };
 
-use super::{INTERRUPTED, Outcome, device};
+use super::{INTERRUPTED, Outcome, device, terminal::Terminal};
 
 /// Train a LoRA as a YAML file describes.
 #[derive(Debug, Args)]
@@ -60,12 +60,13 @@ pub fn train(args: &TrainArgs, out: &mut dyn Write) -> Result<Outcome> {
     }
     let gpu = device::open(&GpuOptions { device: loaded.config.device.clone(), ..Default::default() }, say)?;
     let options = RunOptions { resolved_yaml: &loaded.yaml, plan_only: args.plan, stop: stop_on_interruption()? };
-    let Some(summary) = run(&gpu, &loaded.config, &options, say)? else {
+    let mut terminal = Terminal::default();
+    let Some(summary) = run(&gpu, &loaded.config, &options, &mut |event| terminal.hear(event))? else {
         write!(out, "{}", loaded.yaml)?;
         return Ok(Outcome::Success);
     };
     report(&summary, out)?;
-    Ok(if summary.steps < summary.planned_steps { Outcome::Interrupted } else { Outcome::Success })
+    Ok(if summary.end.steps < summary.end.planned_steps { Outcome::Interrupted } else { Outcome::Success })
 }
 
 /// Ctrl-C, and what else asks a program to end, stops the training after its step; a second time, or before training
@@ -83,7 +84,8 @@ fn stop_on_interruption() -> Result<StopRequest> {
 
 /// The last lines: how it went, which file goes where, and what to try.
 fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
-    let RunSummary { files, first_probe, last_probe, steps, planned_steps, seconds, batching_seconds, .. } = summary;
+    let RunSummary { files, end, .. } = summary;
+    let RunEnd { first_held, last_held, steps, planned_steps, seconds, batching_seconds } = end;
     let name = files.kohya.file_stem().unwrap_or_default().to_string_lossy();
     if steps < planned_steps {
         writeln!(out, "stopped after {steps} of {planned_steps} steps")?;
@@ -91,7 +93,7 @@ fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
     let waited = 100.0 * batching_seconds / seconds.max(1e-9);
     let plural = if *steps == 1 { "" } else { "s" };
     writeln!(out, "{steps} step{plural} in {seconds:.0} s, at most {waited:.1} % of it waiting for data")?;
-    writeln!(out, "probe loss {first_probe:.5} before, {last_probe:.5} after")?;
+    writeln!(out, "probe loss {first_held:.5} before, {last_held:.5} after")?;
     writeln!(out, "for a Stable Diffusion WebUI, copy into its models/Lora folder:\n  {}", files.kohya.display())?;
     writeln!(out, "for diffusers (not for a WebUI):\n  {}", files.diffusers.display())?;
     if let Some(previews) = &summary.previews {

@@ -1,16 +1,18 @@
 //! From file and overrides to a resolved configuration.
 
 use super::{
-    keys::{self, Draft, Key},
+    key::{Draft, Key},
+    keys,
+    mistakes::Mistakes,
     print, resolve,
     source::{self, SourceLine},
     suggest,
     train_config::TrainConfig,
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use serde_yaml::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
 };
 
@@ -27,35 +29,63 @@ pub struct Loaded {
 
 /// Reads the YAML file at `path`, applies `overrides` (`key=value`, the value in YAML) and fills in the rest.
 ///
-/// A key without a value, or with `null`, counts as left out. Relative paths stay as written.
+/// A key without a value, or with `null`, counts as left out. Relative paths stay as written: they count from the
+/// folder in which the program runs.
 ///
 /// # Errors
-/// The first of: an unreadable or malformed file; an unknown key, with the nearest valid one; a key given twice, be it
+/// An unreadable or malformed file; else all of: an unknown key, with the nearest valid one; a key given twice, be it
 /// under two names; a wrong type or a value out of range; a key that is not implemented yet with a value that would
-/// matter; a missing required key. The text names key and line, or `--set`.
+/// matter; a missing required key. Each text names key and line, or `--set`.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Loaded> {
-    let text = source::read(path)?;
-    let file_entries = source::entries(path, &text)?.into_iter();
-    let mut settings = claim(file_entries.map(|entry| (entry.key, entry.value, Place::file(path, entry.line))))?;
-    settings.extend(claim(parse_overrides(overrides)?)?);
-    settings.retain(|_, setting| !setting.value.is_null());
+    load_text(path, &source::read(path)?, overrides, |_| ())
+}
+
+impl TrainConfig {
+    /// The configuration that the YAML `text` describes, for who has no file. Relative paths count from `base_folder`,
+    /// the default ones of `output_dir` and `logging_dir` included.
+    ///
+    /// # Errors
+    /// Those of [`load`]; the texts call the file `configuration`.
+    pub fn from_yaml(text: &str, base_folder: &Path) -> Result<Self> {
+        let anchor = |config: &mut TrainConfig| keys::anchor(config, base_folder);
+        Ok(load_text(Path::new("configuration"), text, &[], anchor)?.config)
+    }
+}
+
+/// `path` is what errors call the text; `anchor` changes paths once all keys are read.
+fn load_text(path: &Path, text: &str, overrides: &[String], anchor: impl Fn(&mut TrainConfig)) -> Result<Loaded> {
+    let mut mistakes = Mistakes::default();
+    let in_file = source::entries(path, text)?.into_iter();
+    let mut claims = Claims::default();
+    claims.claim(in_file.map(|entry| (entry.key, entry.value, Place::file(path, entry.line))), &mut mistakes);
+    claims.claim_overrides(overrides, &mut mistakes);
+    let settings = claims.settings;
 
     let mut draft = Draft { config: TrainConfig::unresolved(), notes: Vec::new() };
     let mut in_order: Vec<&Setting> = settings.values().collect();
-    in_order.sort_by_key(|setting| setting.place.line_number());
+    in_order.sort_by_key(|setting| (setting.key.after_others, setting.place.line_number()));
     for setting in in_order {
-        setting.apply(&mut draft)?;
+        setting.apply(&mut draft).unwrap_or_else(|error| mistakes.add(setting.place.line_number(), error));
     }
-    let derived = resolve::resolve(&mut draft, |key| settings.contains_key(key))
-        .with_context(|| format!("{}: the configuration cannot run", path.display()))?;
+    let cannot_run = || format!("{}: the configuration cannot run", path.display());
+    for missing in resolve::missing(|key| settings.contains_key(key) || claims.meant.contains(key)) {
+        mistakes.add(None, missing.context(cannot_run()));
+    }
+    mistakes.into_result(path)?;
 
+    anchor(&mut draft.config);
+    let derived = resolve::resolve(&mut draft, |key| settings.contains_key(key)).with_context(cannot_run)?;
+    let yaml = to_yaml(&draft.config, &settings, derived);
+    Ok(Loaded { config: draft.config, yaml, notes: draft.notes })
+}
+
+fn to_yaml(config: &TrainConfig, settings: &Settings, derived: Vec<resolve::Derived>) -> String {
     let derived: HashMap<_, _> = derived.into_iter().collect();
-    let yaml = print::to_yaml(&draft.config, |key| match (settings.get(key), derived.get(key)) {
+    print::to_yaml(config, |key| match (settings.get(key), derived.get(key)) {
         (Some(setting), _) => setting.origin(),
         (None, Some(how)) => Some((*how).to_owned()),
         (None, None) => Some("default".to_owned()),
-    });
-    Ok(Loaded { config: draft.config, yaml, notes: draft.notes })
+    })
 }
 
 /// Where a setting was written.
@@ -118,32 +148,65 @@ impl Setting {
 
 type Settings = BTreeMap<&'static str, Setting>;
 
-/// Finds each entry's key, and refuses what is unknown or given twice.
-fn claim(entries: impl IntoIterator<Item = (String, Value, Place)>) -> Result<Settings> {
-    let mut settings = Settings::new();
-    for (spelled, value, place) in entries {
-        let Some((key, translate)) = keys::find(&spelled) else {
-            return Err(place.error(&spelled, unknown_key(&spelled)));
-        };
-        if let Some(first) = settings.get(key.name) {
-            return Err(place.error(&spelled, given_twice(first)));
-        }
-        let value = match translate.filter(|_| !value.is_null()) {
-            Some(translate) => translate(&value).map_err(|error| place.error(&spelled, error))?,
-            None => value,
-        };
-        settings.insert(key.name, Setting { key, spelled, value, place });
-    }
-    Ok(settings)
+/// Each entry's key.
+#[derive(Default)]
+struct Claims {
+    /// Those with a value.
+    settings: Settings,
+    /// Keys that a mistaken entry most likely meant: they are not missing besides.
+    meant: HashSet<&'static str>,
 }
 
-fn unknown_key(spelled: &str) -> String {
-    match suggest::nearest(spelled, keys::names()) {
-        Some(name) => format!("unknown key; did you mean `{name}`?"),
-        None => {
-            let keys: Vec<_> = keys::SETTINGS.iter().map(|key| key.name).collect();
-            format!("unknown key; the keys are {}", keys.join(", "))
+impl Claims {
+    /// Takes entries in, which win over earlier ones, except for what is unknown or stands twice among them.
+    fn claim(&mut self, entries: impl Iterator<Item = (String, Value, Place)>, mistakes: &mut Mistakes) {
+        let mut settings = Settings::new();
+        for (spelled, value, place) in entries {
+            let line = place.line_number();
+            match self.find(&spelled, value, place, &settings) {
+                Ok(setting) => drop(settings.insert(setting.key.name, setting)),
+                Err(mistake) => mistakes.add(line, mistake),
+            }
         }
+        self.settings.extend(settings);
+        self.settings.retain(|_, setting| !setting.value.is_null());
+    }
+
+    fn find(&mut self, spelled: &str, value: Value, place: Place, earlier: &Settings) -> Result<Setting> {
+        let Some((key, translate)) = keys::find(spelled) else {
+            let nearest = suggest::nearest(spelled, keys::names());
+            self.meant.extend(nearest.and_then(keys::find).map(|(key, _)| key.name));
+            return Err(place.error(spelled, unknown_key(nearest)));
+        };
+        if let Some(first) = earlier.get(key.name) {
+            return Err(place.error(spelled, given_twice(first)));
+        }
+        let value = match translate.filter(|_| !value.is_null()) {
+            Some(translate) => translate(&value).map_err(|error| {
+                self.meant.insert(key.name);
+                place.error(spelled, error)
+            })?,
+            None => value,
+        };
+        Ok(Setting { key, spelled: spelled.to_owned(), value, place })
+    }
+
+    fn claim_overrides(&mut self, overrides: &[String], mistakes: &mut Mistakes) {
+        let mut parsed = Vec::new();
+        for text in overrides {
+            match parse_override(text) {
+                Ok(entry) => parsed.push(entry),
+                Err(mistake) => mistakes.add(None, mistake),
+            }
+        }
+        self.claim(parsed.into_iter(), mistakes);
+    }
+}
+
+fn unknown_key(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(name) => format!("unknown key; did you mean `{name}`?"),
+        None => "unknown key; `lora-wgpu keys` lists all there are".to_owned(),
     }
 }
 
@@ -152,13 +215,9 @@ fn given_twice(first: &Setting) -> String {
     format!("given twice: `{}` already stands{place}; keep one of them", first.full_name())
 }
 
-fn parse_overrides(overrides: &[String]) -> Result<Vec<(String, Value, Place)>> {
-    overrides.iter().map(|text| parse_override(text)).collect()
-}
-
 fn parse_override(text: &str) -> Result<(String, Value, Place)> {
     let Some((key, value)) = text.split_once('=') else {
-        bail!("--set {text}: expected key=value, such as --set epochs=20");
+        return Err(anyhow!("--set {text}: expected key=value, such as --set epochs=20"));
     };
     let value = serde_yaml::from_str(value).map_err(|error| Place::Override.error(key, error))?;
     Ok((key.trim().to_owned(), value, Place::Override))

@@ -1,32 +1,47 @@
 //! The training configuration: a YAML file and `--set key=value` become one resolved [`TrainConfig`].
 //!
 //! Strict: an unknown key, a wrong type, a value out of range and a key that is known but not built yet are errors that
-//! name key and line. Nothing in a file is ignored. A leaf: imports no other module of the crate.
+//! name key and line, all of them at once. Nothing in a file is ignored. A leaf: imports no other module of the crate.
 //!
-//! `keys` is the table of all keys, one row each; `value` and `readers` read and check single values; `source` maps
-//! keys to lines; `load` walks file and overrides through the table; `resolve` derives what was left out; `print` shows
-//! the result.
+//! From the bottom: `train_config` is the result; `value` reads single values and `show` writes them; `kind` is what a
+//! key takes, with its range and field, and `key` a row of all that is known of one key; `keys` is the table, a file for
+//! each group; `optimizers` the table of theirs; `source` maps keys to lines; `resolve` derives what was left out; `load` walks file and overrides through
+//! the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all keys as a page.
 
+mod choices;
+mod key;
 mod keys;
+mod kind;
 mod load;
+mod mistakes;
 mod optimizers;
 mod print;
+mod range;
 mod readers;
+mod reference;
 mod resolve;
+#[cfg(test)]
+mod row_tests;
+mod show;
 mod source;
 mod suggest;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod train_config;
-mod unsupported;
 mod value;
+mod words;
 
-pub use keys::PREVIEW_SAMPLERS;
+pub use choices::PREVIEW_SAMPLERS;
+pub use key::{DefaultText, Key};
+pub use keys::{GROUPS, Group, all as all_keys, names as key_names};
 pub use load::{Loaded, load};
+pub use reference::reference_page;
 pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
 pub use suggest::nearest;
 pub use train_config::{
-    AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE,
+    GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE,
     PredictionType, PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
 };
 pub use value::bytes_as_text;
+pub use words::{Language, Words};

@@ -294,10 +294,10 @@ fn overrides_win_and_name_themselves_in_errors() {
         ("epochs", "--set epochs: expected key=value"),
         ("seed=[", "--set seed: "),
     ] {
-        let error = format!("{:#}", load_text(&text, &[set]).unwrap_err());
+        let error = format!("{:#}", load_text(REQUIRED, &[set]).unwrap_err());
         assert!(error.starts_with(wanted), "{error}");
     }
-    assert!(load_text(&text, &["epochs=1", "max_train_epochs=2"]).unwrap_err().to_string().contains("given twice"));
+    assert!(load_text(REQUIRED, &["epochs=1", "max_train_epochs=2"]).unwrap_err().to_string().contains("given twice"));
 }
 
 #[test]
@@ -332,4 +332,40 @@ fn a_folder_without_a_name_asks_for_one() {
 #[test]
 fn a_polynomial_schedule_needs_a_rate_above_its_end() {
     assert!(error("lr_scheduler: polynomial\nlearning_rate: 1e-8\n").contains("ends at 1e-7"));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = "lora_rnak: 12\nbase_modle: a\nlora_rank: 0\nseed: 1\nseed: 2\nflip_aug: true\n";
+    let error = format!("{:#}", load_text(text, &["epochs", "batch_size=many"]).unwrap_err());
+    let lines: Vec<&str> = error.lines().collect();
+    assert!(lines[0].ends_with("train.yaml: 8 mistakes"), "{error}");
+    for (line, wanted) in [
+        (1, "train.yaml:1: `lora_rnak`: unknown key; did you mean `lora_rank`?"),
+        (3, "train.yaml:2: `base_modle`: unknown key; did you mean `base_model`?"),
+        (5, "train.yaml:3: `lora_rank`: expected a whole number from 1 to 1024, found 0"),
+        (7, "train.yaml:5: `seed`: given twice"),
+        (9, "train.yaml:6: `flip_aug`: true is not implemented yet"),
+        (11, "--set epochs: expected key=value"),
+        (12, "--set batch_size: expected a whole number from 1 to 1024"),
+        (13, "train.yaml: the configuration cannot run: `train_data_dir` is missing; add a line such as"),
+    ] {
+        assert!(lines[line].contains(wanted), "{wanted}\n{error}");
+    }
+    assert_eq!((lines[2], lines.len()), ("  1 | lora_rnak: 12", 14), "{error}");
+}
+
+#[test]
+fn a_text_without_a_file_has_its_paths_below_its_folder() {
+    let text = "base_model: models/a.safetensors\ntrain_data_dir: /pictures/silk\nsample_prompts: b.txt\n";
+    let config = TrainConfig::from_yaml(text, Path::new("/museum")).unwrap();
+    assert_eq!(config.base_model, Path::new("/museum/models/a.safetensors"));
+    assert_eq!(config.train_data_dir, Path::new("/pictures/silk"));
+    assert_eq!(config.output_dir, Path::new("/museum/./output"));
+    assert_eq!(config.previews.prompts, PreviewPrompts::File("/museum/b.txt".into()));
+    assert_eq!((config.output_name.as_str(), config.lora_alpha), ("silk", 16.0));
+    let demo = TrainConfig::from_yaml("base_model: demo\ntrain_data_dir: .\n", Path::new("/museum")).unwrap();
+    assert_eq!((demo.base_model.to_str(), demo.output_name.as_str()), (Some("demo"), "museum"));
+    let error = TrainConfig::from_yaml("seed: x\n", Path::new("")).unwrap_err().to_string();
+    assert!(error.starts_with("configuration: 3 mistakes\nconfiguration:1: `seed`: "), "{error}");
 }

@@ -1,16 +1,18 @@
-//! Reading and checking single YAML values. Errors say what was expected and what was found; the caller adds key and
-//! line.
+//! Reading and checking single YAML values. Where a reader gives `None`, the caller says what was expected; errors say
+//! it themselves, and the caller adds key and line.
 
-use super::suggest;
+use super::{choices::Word, range::NumberRange, suggest, words::Language};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_yaml::Value;
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::ops::RangeInclusive;
 
-/// Words and what they mean; the first word of a meaning is the one that is shown.
-pub(super) type Choices<T> = [(&'static str, T)];
+pub(super) fn flag(value: &Value) -> Option<bool> {
+    value.as_bool()
+}
 
-pub(super) fn flag(value: &Value) -> Result<bool> {
-    value.as_bool().ok_or_else(|| expected("true or false", value))
+/// [`flag`] with an error that says what is wanted.
+pub(super) fn expect_flag(value: &Value) -> Result<bool> {
+    flag(value).ok_or_else(|| expected("true or false", value))
 }
 
 /// Text, or a whole number taken as text (`output_name: 2024`).
@@ -30,13 +32,8 @@ pub(super) fn non_empty_text(value: &Value) -> Result<String> {
     Ok(text)
 }
 
-/// Text, of which blank stands for none.
-pub(super) fn optional_text(value: &Value) -> Result<Option<String>> {
-    text(value).map(|text| Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-}
-
 /// A list of texts, or one text that separates them by commas.
-pub(super) fn words(value: &Value) -> Result<Vec<String>> {
+pub(super) fn list(value: &Value) -> Result<Vec<String>> {
     let words = match value {
         Value::Sequence(list) => list.iter().map(text).collect::<Result<Vec<_>>>()?,
         _ => text(value)?.split(',').map(str::to_owned).collect(),
@@ -44,67 +41,65 @@ pub(super) fn words(value: &Value) -> Result<Vec<String>> {
     Ok(words.iter().map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect())
 }
 
-pub(super) fn path(value: &Value) -> Result<PathBuf> {
-    non_empty_text(value).map(PathBuf::from)
-}
-
-pub(super) fn whole(value: &Value, range: RangeInclusive<u64>) -> Result<u64> {
-    let number = match value {
+/// Any whole number from 0, be it in quotes.
+pub(super) fn whole_u64(value: &Value) -> Option<u64> {
+    match value {
         Value::String(text) => text.trim().parse().ok(),
         _ => value.as_u64(),
-    };
-    let wanted = || match *range.end() {
-        u64::MAX => format!("a whole number from {}", range.start()),
-        end => format!("a whole number from {} to {end}", range.start()),
-    };
-    number.filter(|number| range.contains(number)).ok_or_else(|| expected(&wanted(), value))
+    }
 }
 
-/// A whole number of things, at least one.
-pub(super) fn count(value: &Value, most: u32) -> Result<u32> {
-    whole(value, 1..=u64::from(most)).map(|number| u32::try_from(number).expect("at most a u32"))
+pub(super) fn whole(value: &Value, range: &RangeInclusive<u32>) -> Option<u32> {
+    whole_u64(value).and_then(|number| u32::try_from(number).ok()).filter(|number| range.contains(number))
 }
 
-/// A finite number for which `valid` holds; `wanted` describes such numbers. Numbers in quotes are accepted, since
-/// WebUIs write `"1e-4"`.
-pub(super) fn number(value: &Value, wanted: &str, valid: impl Fn(f64) -> bool) -> Result<f64> {
-    let number = match value {
+/// A number. Numbers in quotes are accepted, since WebUIs write `"1e-4"`.
+pub(super) fn any_number(value: &Value) -> Option<f64> {
+    match value {
         Value::String(text) => text.trim().parse().ok(),
         _ => value.as_f64(),
-    };
-    number.filter(|number: &f64| number.is_finite() && valid(*number)).ok_or_else(|| expected(wanted, value))
+    }
 }
 
-pub(super) fn choice<T: Copy>(value: &Value, choices: &Choices<T>) -> Result<T> {
-    let words = || choices.iter().map(|&(word, _)| word);
-    let list = words().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    let Some(given) = value.as_str() else { return Err(expected(&format!("one of {list}"), value)) };
-    if let Some(&(_, meaning)) = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(given)) {
-        return Ok(meaning);
+pub(super) fn number(value: &Value, range: &NumberRange) -> Option<f64> {
+    any_number(value).filter(|&number| range.holds(number))
+}
+
+/// The index of the word that `value` is, without regard to case; `wanted` describes all of them. What YAML takes for a
+/// number or a truth value may be a word too.
+pub(super) fn choice(value: &Value, words: &[Word], wanted: &str) -> Result<usize> {
+    let given = match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        _ => return Err(expected(wanted, value)),
+    };
+    if let Some(index) = words.iter().position(|word| word.word.eq_ignore_ascii_case(&given)) {
+        return Ok(index);
     }
-    match suggest::nearest(given, words()) {
+    let list = shown_words(words, ", ");
+    match suggest::nearest(&given, words.iter().map(|word| word.word)) {
         Some(word) => bail!("`{given}` is not a choice here; did you mean `{word}`? Choices: {list}"),
         None => bail!("`{given}` is not a choice here. Choices: {list}"),
     }
 }
 
-/// The word that shows `meaning`.
-pub(super) fn word_for<T: PartialEq>(choices: &Choices<T>, meaning: &T) -> &'static str {
-    choices.iter().find(|(_, other)| other == meaning).expect("every meaning has a word").0
+/// The words that are shown, without those that are other names for them.
+pub(super) fn shown_words(words: &[Word], between: &str) -> String {
+    let shown = words.iter().filter(|word| word.word == word.shown);
+    shown.map(|word| format!("`{}`", word.word)).collect::<Vec<_>>().join(between)
 }
 
 /// Two whole numbers: one number for both, `"w,h"`, or `[w, h]`.
-pub(super) fn pair(value: &Value) -> Result<(u32, u32)> {
-    let wanted = "a whole number of pixels, \"width,height\" or [width, height]";
-    let side = |side: &Value| count(side, 1 << 16).map_err(|_| expected(wanted, value));
+pub(super) fn pair(value: &Value, range: &RangeInclusive<u32>) -> Option<(u32, u32)> {
     match value {
-        Value::Number(_) => side(value).map(|side| (side, side)),
+        Value::Number(_) => whole(value, range).map(|side| (side, side)),
         Value::String(text) => match text.split_once(',') {
-            Some((w, h)) => Ok((side(&w.into())?, side(&h.into())?)),
-            None => side(value).map(|side| (side, side)),
+            Some((w, h)) => Some((whole(&w.into(), range)?, whole(&h.into(), range)?)),
+            None => whole(value, range).map(|side| (side, side)),
         },
-        Value::Sequence(sides) if sides.len() == 2 => Ok((side(&sides[0])?, side(&sides[1])?)),
-        _ => Err(expected(wanted, value)),
+        Value::Sequence(sides) if sides.len() == 2 => Some((whole(&sides[0], range)?, whole(&sides[1], range)?)),
+        _ => None,
     }
 }
 
@@ -124,16 +119,24 @@ fn argument(value: &Value) -> Result<(String, Value)> {
 }
 
 /// Two numbers: a list of two, or sd-scripts' text `"0.9,0.999"` with or without brackets.
-pub(super) fn two_numbers(value: &Value, wanted: &str, valid: impl Fn(f64) -> bool) -> Result<(f64, f64)> {
+///
+/// # Errors
+/// Anything else, and a number out of `range`.
+pub(super) fn two_numbers(value: &Value, range: &NumberRange) -> Result<(f64, f64)> {
     let parts: Vec<Value> = match value {
         Value::Sequence(list) => list.clone(),
         Value::String(text) => text.trim_matches(['(', ')', '[', ']']).split(',').map(Value::from).collect(),
         _ => Vec::new(),
     };
     match parts.as_slice() {
-        [a, b] => Ok((number(a, wanted, &valid)?, number(b, wanted, &valid)?)),
-        _ => Err(expected(&format!("two of: {wanted}"), value)),
+        [a, b] => Ok((expect_number(a, range)?, expect_number(b, range)?)),
+        _ => Err(expected(&format!("two of: {}", range.said(Language::English)), value)),
     }
+}
+
+/// [`number`] with an error that says the range.
+pub(super) fn expect_number(value: &Value, range: &NumberRange) -> Result<f64> {
+    number(value, range).ok_or_else(|| expected(&range.said(Language::English), value))
 }
 
 /// Units of memory, the ones to show first before their like.
@@ -141,7 +144,7 @@ const UNITS: [(&str, u64); 5] =
     [("GB", 1_000_000_000), ("GiB", 1 << 30), ("MB", 1_000_000), ("MiB", 1 << 20), ("B", 1)];
 
 /// An amount of memory: `4GB`, `3.5 GiB`, `3800MB`.
-pub(super) fn bytes(value: &Value) -> Result<u64> {
+pub(super) fn bytes(value: &Value) -> Option<u64> {
     let parse = |text: &str| {
         let text = text.trim();
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -149,7 +152,7 @@ pub(super) fn bytes(value: &Value) -> Result<u64> {
         let (_, size) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
         Some((number * *size as f64).round() as u64).filter(|&bytes| bytes > 0)
     };
-    value.as_str().and_then(parse).ok_or_else(|| expected("an amount of memory with its unit, such as 4GB", value))
+    value.as_str().and_then(parse)
 }
 
 /// The amount in the largest unit that shows it exactly.
@@ -177,14 +180,16 @@ pub(super) fn describe(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{
+            choices::words,
+            range::{above, from},
+        },
+        *,
+    };
 
     fn yaml(text: &str) -> Value {
         serde_yaml::from_str(text).unwrap()
-    }
-
-    fn any(_: f64) -> bool {
-        true
     }
 
     #[test]
@@ -200,61 +205,61 @@ mod tests {
             assert_eq!(bytes(&yaml(shown)).unwrap(), bytes_wanted, "{shown} reads back");
         }
         for text in ["4", "4.0", "-1GB", "0GB", "GB", "4 TB", "[4GB]"] {
-            assert!(bytes(&yaml(text)).is_err(), "{text}");
+            assert!(bytes(&yaml(text)).is_none(), "{text}");
         }
     }
 
     #[test]
     fn numbers_in_every_spelling() {
         for text in ["2e-4", "0.0002", "\"2e-4\"", "' 0.0002 '", "2.0E-4"] {
-            assert_eq!(number(&yaml(text), "a number", any).unwrap(), 2e-4, "{text}");
+            assert_eq!(number(&yaml(text), &above(0.0)).unwrap(), 2e-4, "{text}");
         }
         for text in [".nan", ".inf", "abc", "true", "[1]", "~"] {
-            assert!(number(&yaml(text), "a number", any).is_err(), "{text}");
+            assert!(number(&yaml(text), &from(0.0)).is_none(), "{text}");
         }
     }
 
     #[test]
     fn whole_numbers_stay_whole_and_in_range() {
-        assert_eq!(whole(&yaml("12"), 1..=12).unwrap(), 12);
-        assert_eq!(whole(&yaml("\"12\""), 1..=12).unwrap(), 12);
+        assert_eq!(whole(&yaml("12"), &(1..=12)).unwrap(), 12);
+        assert_eq!(whole(&yaml("\"12\""), &(1..=12)).unwrap(), 12);
         for text in ["0", "13", "-1", "1.5", "12.0", "many"] {
-            assert!(whole(&yaml(text), 1..=12).is_err(), "{text}");
+            assert!(whole(&yaml(text), &(1..=12)).is_none(), "{text}");
         }
     }
 
     #[test]
     fn pairs() {
+        const SIDES: RangeInclusive<u32> = 1..=1 << 16;
         for text in ["512", "\"512\"", "\"512,512\"", "512,512", "[512, 512]", "[\"512\", 512]"] {
-            assert_eq!(pair(&yaml(text)).unwrap(), (512, 512), "{text}");
+            assert_eq!(pair(&yaml(text), &SIDES).unwrap(), (512, 512), "{text}");
         }
-        assert_eq!(pair(&yaml("\"768, 512\"")).unwrap(), (768, 512));
+        assert_eq!(pair(&yaml("\"768, 512\""), &SIDES).unwrap(), (768, 512));
         for text in ["[512]", "[1, 2, 3]", "512x512", "-512", "true"] {
-            assert!(pair(&yaml(text)).is_err(), "{text}");
+            assert!(pair(&yaml(text), &SIDES).is_none(), "{text}");
         }
     }
 
     #[test]
     fn words_in_a_list_or_between_commas() {
         for text in ["\"silk, peony\"", "[silk, peony]", "\" silk,,peony , \""] {
-            assert_eq!(words(&yaml(text)).unwrap(), ["silk", "peony"], "{text}");
+            assert_eq!(list(&yaml(text)).unwrap(), ["silk", "peony"], "{text}");
         }
-        assert!(words(&yaml("{silk: 1}")).is_err());
-        assert_eq!(optional_text(&yaml("\" \"")).unwrap(), None);
+        assert!(list(&yaml("{silk: 1}")).is_err());
     }
 
     #[test]
     fn two_numbers_as_python_and_yaml_write_them() {
         for text in ["[0.9, 0.99]", "\"0.9,0.99\"", "\"(0.9, 0.99)\"", "\"[.9,.99]\""] {
-            assert_eq!(two_numbers(&yaml(text), "a number", any).unwrap(), (0.9, 0.99), "{text}");
+            assert_eq!(two_numbers(&yaml(text), &from(0.0)).unwrap(), (0.9, 0.99), "{text}");
         }
-        assert!(two_numbers(&yaml("0.9"), "a number", any).is_err());
-        assert!(two_numbers(&yaml("[0.9]"), "a number", any).is_err());
+        assert!(two_numbers(&yaml("0.9"), &from(0.0)).is_err());
+        assert!(two_numbers(&yaml("[0.9]"), &from(0.0)).is_err());
     }
 
     #[test]
     fn a_wrong_choice_names_the_nearest() {
-        let error = choice(&yaml("cosin"), &[("cosine", 1), ("linear", 2)]).unwrap_err().to_string();
+        let error = choice(&yaml("cosin"), &words(&[("cosine", 1), ("linear", 2)]), "").unwrap_err().to_string();
         assert!(error.contains("did you mean `cosine`?") && error.contains("`linear`"), "{error}");
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
-use super::folder::{Picture, PictureFolder, has_extension};
+use super::folder::{Picture, PictureFolder};
 use super::metadata_table::{MetadataTable, Row};
+use super::names::has_extension;
 use super::names::{decomposed, file_name, name_list, same_form};
 use super::text_encoding::{DecodedText, read_text};
 

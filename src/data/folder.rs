@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::foreign::{self, Foreign};
-use super::names::{file_name, name_list, natural_order, same_form};
+use super::names::{file_name, has_extension, name_list, natural_order, same_form};
 
 /// Endings of files taken for pictures.
 const PICTURE_EXTENSIONS: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "tif", "tiff", "gif"];
@@ -139,12 +139,6 @@ fn capitalized(text: &str) -> String {
 /// The name of the folder a file lies in.
 pub fn folder_name(path: &Path) -> String {
     path.parent().map(file_name).unwrap_or_default()
-}
-
-/// Whether the file's extension is one of `extensions`, in any case.
-pub fn has_extension<E: AsRef<str>>(path: &Path, extensions: &[E]) -> bool {
-    let own = path.extension().unwrap_or_default();
-    extensions.iter().any(|extension| own.eq_ignore_ascii_case(extension.as_ref()))
 }
 
 /// N of a folder named `N_name`, where N is at least 1.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::folder::has_extension;
+use super::names::has_extension;
 
 /// A format that is recognized and not read.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod container;
 mod inks;
 mod jpeg;
 mod notice;
+mod pixel;
 mod profile;
 mod raster;
 mod source;

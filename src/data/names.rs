@@ -1,4 +1,4 @@
-//! File names: the order people expect, and lists short enough for a message.
+//! File names: their endings, the order people expect, and lists short enough for a message.
 
 use std::cmp::Ordering;
 use std::path::Path;
@@ -62,6 +62,12 @@ pub fn decomposed(name: &str) -> String {
 /// "things (3): a, b, c", or nothing where there are none.
 pub fn counted(what: &str, names: Vec<String>) -> Option<String> {
     (!names.is_empty()).then(|| format!("{what} ({}): {}", names.len(), name_list(names)))
+}
+
+/// Whether the file's extension is one of `extensions`, in any case.
+pub fn has_extension<E: AsRef<str>>(path: &Path, extensions: &[E]) -> bool {
+    let own = path.extension().unwrap_or_default();
+    extensions.iter().any(|extension| own.eq_ignore_ascii_case(extension.as_ref()))
 }
 
 #[cfg(test)]

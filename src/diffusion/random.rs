@@ -17,8 +17,8 @@ pub enum Purpose {
     Timestep = 1,
     /// Order of the examples within an epoch.
     EpochOrder = 2,
-    /// Initial `down` weights of a LoRA module.
-    LoraInit = 3,
+    /// First values of an adapter module; the step is the tensor's number.
+    AdapterInit = 3,
     /// ε of a probe: the same at every measurement.
     ProbeNoise = 4,
     /// Tokens of a caption that is drawn at random; the sample is the picture.
@@ -59,6 +59,11 @@ impl Stream {
     /// Fills `out` with numbers uniform in (−bound, bound).
     pub fn fill_uniform(&self, bound: f64, out: &mut [f32]) {
         self.fill_by_block(out, |words| words.map(|word| bound * (2.0 * open_unit(word) - 1.0)));
+    }
+
+    /// Fills `out` as `kaiming_uniform` with a = √5 does for `fan_in` inputs: uniform in (−1/√fan_in, 1/√fan_in).
+    pub fn fill_kaiming(&self, fan_in: usize, out: &mut [f32]) {
+        self.fill_uniform(1.0 / (fan_in as f64).sqrt(), out);
     }
 
     fn fill_by_block(&self, out: &mut [f32], numbers: impl Fn([u32; 4]) -> [f64; 4]) {
@@ -127,11 +132,9 @@ pub fn epoch_order(seed: u64, epoch: u32, count: usize) -> Vec<usize> {
     order
 }
 
-/// Initial `down` weight of the LoRA module `module_index`, (rank, in): kaiming_uniform with a = √5 as kohya and PEFT
-/// take it, which is U(−1/√in, 1/√in). `up` begins at zero.
-pub fn lora_init(seed: u64, module_index: u32, in_features: usize, down: &mut [f32]) {
-    let bound = 1.0 / (in_features as f64).sqrt();
-    Stream::new(seed, Purpose::LoraInit, 0, module_index).fill_uniform(bound, down);
+/// First values of tensor number `tensor` of adapter module number `module`.
+pub fn adapter_init(seed: u64, module: u32, tensor: u32) -> Stream {
+    Stream::new(seed, Purpose::AdapterInit, tensor, module)
 }
 
 #[cfg(test)]
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!(noise, [-0.203_220_65, -0.574_985_7, -1.526_056_4, 1.177_552_7, -0.522_838_83]);
         assert_eq!(training_timestep(42, 7, 2, 1000), 450);
         let mut down = [0.0; 2];
-        lora_init(42, 5, 320, &mut down);
+        adapter_init(42, 5, 0).fill_kaiming(320, &mut down);
         assert_eq!(down, [-0.017_179_115, 0.042_620_43]);
     }
 
@@ -231,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn lora_init_fills_the_kaiming_interval() {
+    fn a_kaiming_fill_fills_the_kaiming_interval() {
         let mut down = vec![0.0; 8 * 320];
-        lora_init(42, 0, 320, &mut down);
+        adapter_init(42, 0, 0).fill_kaiming(320, &mut down);
         let bound = 1.0 / 320f32.sqrt();
         let (low, high) = down.iter().fold((0f32, 0f32), |(low, high), &x| (low.min(x), high.max(x)));
         assert!(low >= -bound && low < -0.99 * bound, "{low}");

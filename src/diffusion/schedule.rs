@@ -50,16 +50,10 @@ impl NoiseSchedule {
         self.alphas_cumprod[timestep]
     }
 
-    /// (√ᾱ, √(1−ᾱ)): the factors of latent and noise.
+    /// (√ᾱ, √(1−ᾱ)): the factors of latent and noise, x_t = √ᾱ·x₀ + √(1−ᾱ)·ε.
     pub fn factors(&self, timestep: usize) -> (f32, f32) {
         let alpha = self.alpha_cumprod(timestep);
         (alpha.sqrt(), (1.0 - alpha).sqrt())
-    }
-
-    /// x_t = √ᾱ·x₀ + √(1−ᾱ)·ε, into `noisy`. The slices hold one example, all of one length.
-    pub fn add_noise(&self, timestep: usize, latent: &[f32], noise: &[f32], noisy: &mut [f32]) {
-        let (signal, sigma) = self.factors(timestep);
-        combine(latent, noise, noisy, |latent, noise| signal * latent + sigma * noise);
     }
 
     /// What the U-Net should predict for that example, into `target`.
@@ -157,9 +151,10 @@ mod tests {
         let gamma = recorded["gamma"].as_f64().unwrap();
         for case in recorded["at"].as_array().unwrap() {
             let timestep = case["timestep"].as_u64().unwrap() as usize;
+            let (signal, sigma) = schedule.factors(timestep);
+            let noisy = signal * latent[0] + sigma * noise[0];
+            assert!(close(noisy, number(&case["noisy"]), 1e-6), "noisy at {timestep}");
             let mut out = [0.0];
-            schedule.add_noise(timestep, &latent, &noise, &mut out);
-            assert!(close(out[0], number(&case["noisy"]), 1e-6), "noisy at {timestep}");
             schedule.target(Prediction::VPrediction, timestep, &latent, &noise, &mut out);
             assert!(close(out[0], number(&case["velocity"]), 1e-6), "velocity at {timestep}");
             let weight = |prediction| schedule.loss_weights(prediction, &[timestep], Some(gamma))[0];

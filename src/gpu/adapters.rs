@@ -35,7 +35,7 @@ pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
             distinct.push(adapter);
         }
     }
-    distinct.sort_by_key(|adapter| kind_rank(kind_of(adapter.get_info().device_type)));
+    distinct.sort_by_key(|adapter| kind_rank(DeviceKind::of(adapter.get_info().device_type)));
     distinct
 }
 
@@ -64,15 +64,6 @@ fn kind_rank(kind: DeviceKind) -> u32 {
     }
 }
 
-pub(super) fn kind_of(device_type: wgpu::DeviceType) -> DeviceKind {
-    match device_type {
-        wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
-        wgpu::DeviceType::IntegratedGpu => DeviceKind::Integrated,
-        wgpu::DeviceType::Cpu => DeviceKind::Cpu,
-        _ => DeviceKind::Other,
-    }
-}
-
 /// Every adapter of this machine, best first.
 pub fn list_adapters() -> Vec<AdapterSummary> {
     let adapters = enumerate(&instance());
@@ -90,7 +81,7 @@ pub fn find_adapter(wanted: &str) -> Result<AdapterSummary, GpuError> {
 
 pub(super) fn summarize(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     let info = adapter.get_info();
-    let caps = super::context::caps_of(adapter, &adapter.limits(), adapter.features());
+    let caps = Caps::of(adapter, &adapter.limits(), adapter.features());
     AdapterSummary {
         index,
         name: info.name,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, atomic::Ordering, mpsc};
 
-use super::{Gpu, GpuError, context::lock};
+use super::{Gpu, GpuError, lock::lock};
 
 /// Bytes uploaded per command, and bytes staged before the device must take them: together they bound the host memory
 /// that uploads take.

@@ -15,6 +15,17 @@ pub enum DeviceKind {
     Other,
 }
 
+impl DeviceKind {
+    pub(super) fn of(device_type: wgpu::DeviceType) -> Self {
+        match device_type {
+            wgpu::DeviceType::DiscreteGpu => Self::Discrete,
+            wgpu::DeviceType::IntegratedGpu => Self::Integrated,
+            wgpu::DeviceType::Cpu => Self::Cpu,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl fmt::Display for DeviceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -69,6 +80,28 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// What an adapter can do with `limits` and `features`, and the kernels chosen by that.
+    pub(super) fn of(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features) -> Self {
+        let info = adapter.get_info();
+        let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        let mut caps = Self {
+            kind: DeviceKind::of(info.device_type),
+            variant: Variant::Portable,
+            subgroup: if subgroups { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
+            shader_int64: features.contains(wgpu::Features::SHADER_INT64),
+            shader_f16: features.contains(wgpu::Features::SHADER_F16),
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+            max_binding: limits.max_storage_buffer_binding_size,
+            max_buffer: limits.max_buffer_size,
+            max_workgroup_memory: limits.max_compute_workgroup_storage_size,
+            offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
+        };
+        if caps.allows_cpu_driver_kernels() {
+            caps.variant = Variant::CpuDriver;
+        }
+        caps
+    }
+
     /// Whether the [`Variant::CpuDriver`] kernels are defined on this device: their tiles spell out eight lanes, and
     /// they load 64-bit words.
     pub fn allows_cpu_driver_kernels(&self) -> bool {

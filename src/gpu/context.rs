@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -12,8 +12,10 @@ use std::{
 
 use super::{
     AdapterSummary, Caps, GpuError, Kernel, KernelSpec, Variant,
-    adapters::{enumerate, instance, kind_of, select, summarize},
-    replay::Pace,
+    adapters::{enumerate, instance, select, summarize},
+    lock::lock,
+    memory,
+    pace::Pace,
 };
 
 /// How to open a device.
@@ -34,7 +36,7 @@ pub struct GpuOptions {
 
 /// An open device. Cheap to share by reference; all methods take `&self`.
 pub struct Gpu {
-    pub(super) adapter: wgpu::Adapter,
+    adapter: wgpu::Adapter,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     summary: AdapterSummary,
@@ -71,7 +73,7 @@ impl Gpu {
             .map_err(|error| GpuError::NoDevice { adapter: summary.name.clone(), reason: error.to_string() })?;
         let failure = Arc::new(Mutex::new(None));
         install_error_callbacks(&device, &failure);
-        let mut caps = caps_of(&adapter, &limits, features);
+        let mut caps = Caps::of(&adapter, &limits, features);
         caps.variant = options.variant.unwrap_or(caps.variant);
         let pace = Mutex::new(Pace::for_kind(caps.kind));
         let shader_checks = options.shader_checks.unwrap_or(cfg!(debug_assertions));
@@ -95,6 +97,11 @@ impl Gpu {
 
     pub fn summary(&self) -> &AdapterSummary {
         &self.summary
+    }
+
+    /// Bytes that the device can still give, where its driver tells. Metal does not count what other programs use.
+    pub fn free_memory(&self) -> Option<u64> {
+        memory::free_memory(&self.adapter)
     }
 
     /// Changes the kernel family from now on: how a failed self-test steps back to the portable kernels.
@@ -149,10 +156,6 @@ impl Gpu {
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn wanted_features_and_limits(adapter: &wgpu::Adapter, default_limits: bool) -> (wgpu::Features, wgpu::Limits) {
     if default_limits {
         return (wgpu::Features::empty(), wgpu::Limits::defaults());
@@ -162,27 +165,6 @@ fn wanted_features_and_limits(adapter: &wgpu::Adapter, default_limits: bool) -> 
         | wgpu::Features::SHADER_F16
         | wgpu::Features::TIMESTAMP_QUERY;
     (adapter.features() & useful, adapter.limits())
-}
-
-pub(super) fn caps_of(adapter: &wgpu::Adapter, limits: &wgpu::Limits, features: wgpu::Features) -> Caps {
-    let info = adapter.get_info();
-    let subgroups = features.contains(wgpu::Features::SUBGROUP);
-    let mut caps = Caps {
-        kind: kind_of(info.device_type),
-        variant: Variant::Portable,
-        subgroup: if subgroups { (info.subgroup_min_size, info.subgroup_max_size) } else { (0, 0) },
-        shader_int64: features.contains(wgpu::Features::SHADER_INT64),
-        shader_f16: features.contains(wgpu::Features::SHADER_F16),
-        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-        max_binding: limits.max_storage_buffer_binding_size,
-        max_buffer: limits.max_buffer_size,
-        max_workgroup_memory: limits.max_compute_workgroup_storage_size,
-        offset_alignment: u64::from(limits.min_storage_buffer_offset_alignment),
-    };
-    if caps.allows_cpu_driver_kernels() {
-        caps.variant = Variant::CpuDriver;
-    }
-    caps
 }
 
 fn install_error_callbacks(device: &wgpu::Device, failure: &Arc<Mutex<Option<GpuError>>>) {

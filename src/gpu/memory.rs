@@ -1,28 +1,19 @@
 //! How much memory a device has left. WebGPU does not tell, but what lies below it mostly does.
 
-use super::Gpu;
-
-impl Gpu {
-    /// Bytes that the device can still give, where its driver tells. Metal does not count what other programs use.
-    pub fn free_memory(&self) -> Option<u64> {
-        free_memory(&self.adapter)
-    }
-}
-
-/// What [`Gpu::free_memory`] tells, of a device that is not opened.
+/// Bytes that the device can still give, where its driver tells. Metal does not count what other programs use.
 pub(super) fn free_memory(adapter: &wgpu::Adapter) -> Option<u64> {
     #[cfg(target_vendor = "apple")]
-    let told = told_by_metal(adapter);
+    let free = free_memory_metal(adapter);
     #[cfg(not(target_vendor = "apple"))]
-    let told = told_by_vulkan(adapter);
+    let free = free_memory_vulkan(adapter);
     #[cfg(windows)]
-    let told = told.or_else(|| told_by_dxgi(adapter));
-    told.filter(|&bytes| bytes > 0)
+    let free = free.or_else(|| free_memory_dxgi(adapter));
+    free.filter(|&bytes| bytes > 0)
 }
 
 /// By `VK_EXT_memory_budget`, of the device's largest heap of its own.
 #[cfg(not(target_vendor = "apple"))]
-fn told_by_vulkan(adapter: &wgpu::Adapter) -> Option<u64> {
+fn free_memory_vulkan(adapter: &wgpu::Adapter) -> Option<u64> {
     use ash::vk;
 
     // SAFETY: the adapter is only asked for its properties.
@@ -51,7 +42,7 @@ fn told_by_vulkan(adapter: &wgpu::Adapter) -> Option<u64> {
 
 /// What Windows grants this program of the adapter's own memory.
 #[cfg(windows)]
-fn told_by_dxgi(adapter: &wgpu::Adapter) -> Option<u64> {
+fn free_memory_dxgi(adapter: &wgpu::Adapter) -> Option<u64> {
     // SAFETY: the adapter is only asked.
     let adapter = unsafe { adapter.as_hal::<wgpu::hal::api::Dx12>() }?;
     // The default is the group of memory that is the adapter's own.
@@ -61,7 +52,7 @@ fn told_by_dxgi(adapter: &wgpu::Adapter) -> Option<u64> {
 
 /// What Metal recommends that this program uses, without what it uses already. Vulkan on top of Metal is not asked.
 #[cfg(target_vendor = "apple")]
-fn told_by_metal(adapter: &wgpu::Adapter) -> Option<u64> {
+fn free_memory_metal(adapter: &wgpu::Adapter) -> Option<u64> {
     use objc2_metal::MTLDevice;
 
     // SAFETY: the adapter is only asked.

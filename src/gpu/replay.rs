@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use super::{BufferSlice, DeviceKind, Gpu, GpuError, Kernel, context::lock};
+use super::{BufferSlice, Gpu, GpuError, Kernel, lock::lock};
 
 /// Bytes between the parameter blocks of consecutive dispatches; also the largest parameter block.
 pub const PARAMS_STRIDE: u64 = 256;
@@ -45,23 +45,6 @@ pub(super) struct Bound {
 /// Dispatches with their bind groups, ready to be encoded again and again.
 pub struct Sequence {
     pub(super) dispatches: Vec<Bound>,
-}
-
-/// Seconds per unit of [`Cost::weight`], learned from timed replays.
-pub(super) struct Pace {
-    seconds_per_weight: f64,
-}
-
-impl Pace {
-    /// A cautious first guess, corrected by the first replay that is waited for.
-    pub fn for_kind(kind: DeviceKind) -> Self {
-        let weight_per_second = match kind {
-            DeviceKind::Cpu => 2e10,
-            DeviceKind::Integrated | DeviceKind::Other => 2e11,
-            DeviceKind::Discrete => 1e12,
-        };
-        Self { seconds_per_weight: 1.0 / weight_per_second }
-    }
 }
 
 impl Sequence {

@@ -6,7 +6,7 @@ use crate::{
     gpu::{Buffer, BufferSlice, Gpu},
     models::{BlipText, BlipTextConfig, KeysValues, VisionConfig, VisionTransformer},
     nn::Builder,
-    tape::{DType, Plan, Program, Tape},
+    tape::{DType, Input, Plan, Program, Tape},
     weights::{ModelFolder, PartTensors},
 };
 
@@ -42,8 +42,9 @@ pub struct Captioner<'a> {
     text: BlipText<'a>,
     vision: VisionConfig,
     look: Program,
+    patches: Input,
     /// They take turns with two caches: what one writes, the next one reads.
-    steps: [Program; 2],
+    steps: [(Program, StepInputs); 2],
     rows: usize,
     /// Tokens that every caption has so far.
     position: usize,
@@ -72,16 +73,19 @@ impl<'a> Captioner<'a> {
         text_builder.finish("text decoder")?.upload(gpu, |_| {})?;
         let shape = [rows, max_length, text.config.width];
         let buffers = Buffers::declare(&text.config, vision.config.tokens(), &shape);
+        let (look_tape, looked_at) = record_look(&vision, &text, &buffers);
+        let [(even, even_inputs), (odd, odd_inputs)] = [0, 1].map(|turn| record_step(&text, &buffers, turn, &shape));
         let plans = vec![
-            Plan::new("look at the picture", record_look(&vision, &text, &buffers), gpu.caps())?,
-            Plan::new("even token", record_step(&text, &buffers, 0, &shape), gpu.caps())?,
-            Plan::new("odd token", record_step(&text, &buffers, 1, &shape), gpu.caps())?,
+            Plan::new("look at the picture", look_tape, gpu.caps())?,
+            Plan::new("even token", even, gpu.caps())?,
+            Plan::new("odd token", odd, gpu.caps())?,
         ];
         let mut programs = Program::build(gpu, plans)?.into_iter();
         let mut next = || programs.next().expect("as many programs as plans");
-        let (look, steps) = (next(), [next(), next()]);
-        look.write(gpu, "positions", vision.table());
-        Ok(Self { text, vision: vision.config, look, steps, rows, position: 0, max_length })
+        let (look, steps) = (next(), [(next(), even_inputs), (next(), odd_inputs)]);
+        look.write(gpu, looked_at.positions, vision.table());
+        let patches = looked_at.patches;
+        Ok(Self { text, vision: vision.config, look, patches, steps, rows, position: 0, max_length })
     }
 
     /// Side and patch size of the pictures that it looks at, in pixels.
@@ -96,7 +100,7 @@ impl<'a> Captioner<'a> {
 
     /// Looks at a picture, given as [`VisionConfig::tokens`] patches, and begins captions of it.
     pub fn look(&mut self, gpu: &Gpu, patches: &[f32]) {
-        self.look.write(gpu, "patches", patches);
+        self.look.write(gpu, self.patches, patches);
         self.look.replay(gpu);
         self.position = 0;
     }
@@ -116,10 +120,10 @@ impl<'a> Captioner<'a> {
     pub fn next(&mut self, gpu: &Gpu, tokens: &[u32], parents: &[usize]) -> Result<Vec<f32>> {
         assert!(tokens.len() == self.rows && parents.len() == self.rows, "a token and a parent for each row");
         assert!(self.position < self.max_length, "a caption grows past its {} tokens", self.max_length);
-        let program = &self.steps[self.position % 2];
+        let (program, inputs) = &self.steps[self.position % 2];
         let step: Vec<u32> = [self.position].iter().chain(parents).map(|&number| number as u32).collect();
-        program.write(gpu, "step", &step);
-        program.write(gpu, "embedded", &self.text.embed(tokens, self.position)?);
+        program.write(gpu, inputs.step, &step);
+        program.write(gpu, inputs.embedded, &self.text.embed(tokens, self.position)?);
         program.replay(gpu);
         self.position += 1;
         let logits = program.read(gpu, "logits")?;
@@ -127,6 +131,19 @@ impl<'a> Captioner<'a> {
         let rows = logits.chunks_exact(padded).flat_map(|row| &row[..self.text.config.vocabulary]);
         Ok(rows.copied().collect())
     }
+}
+
+/// Inputs of looking at a picture.
+struct LookInputs {
+    patches: Input,
+    positions: Input,
+}
+
+/// Inputs of a token further.
+struct StepInputs {
+    /// Position, then each row's parent.
+    step: Input,
+    embedded: Input,
 }
 
 impl Buffers {
@@ -147,22 +164,22 @@ impl Buffers {
     }
 }
 
-fn record_look(vision: &VisionTransformer, text: &BlipText<'_>, buffers: &Buffers) -> Tape {
+fn record_look(vision: &VisionTransformer, text: &BlipText<'_>, buffers: &Buffers) -> (Tape, LookInputs) {
     let mut tape = Tape::new();
     let config = &vision.config;
     let patches = tape.input("patches", &[1, config.tokens(), config.patch_values()]);
     let positions = tape.input("positions", &[1, config.tokens(), config.width]);
-    let image = vision.forward(&mut tape, patches, positions);
+    let image = vision.forward(&mut tape, patches.value, positions.value);
     tape.keep("image_embeds", image);
     for (value, buffer) in text.picture(&mut tape, image).iter().zip(&buffers.picture) {
         tape.place(value.keys, &buffer.keys);
         tape.place(value.values, &buffer.values);
     }
-    tape
+    (tape, LookInputs { patches, positions })
 }
 
 /// The step that reads cache `turn` and writes the other one. `shape`: (rows, max_length, width).
-fn record_step(text: &BlipText<'_>, buffers: &Buffers, turn: usize, shape: &[usize; 3]) -> Tape {
+fn record_step(text: &BlipText<'_>, buffers: &Buffers, turn: usize, shape: &[usize; 3]) -> (Tape, StepInputs) {
     let mut tape = Tape::new();
     let [rows, _, width] = *shape;
     let step = tape.input_of("step", &[1 + rows], DType::U32);
@@ -174,11 +191,11 @@ fn record_step(text: &BlipText<'_>, buffers: &Buffers, turn: usize, shape: &[usi
     let caches = read(&buffers.caches[turn], shape);
     let tokens = buffers.picture.first().map_or(0, |layer| layer.keys.bytes as usize / 4 / width);
     let picture = read(&buffers.picture, &[1, tokens, width]);
-    let outputs = text.forward(&mut tape, embedded, step, &caches, &picture);
+    let outputs = text.forward(&mut tape, embedded.value, step.value, &caches, &picture);
     for (value, buffer) in outputs.caches.iter().zip(&buffers.caches[1 - turn]) {
         tape.place(value.keys, &buffer.keys);
         tape.place(value.values, &buffer.values);
     }
     tape.keep("logits", outputs.logits);
-    tape
+    (tape, StepInputs { step, embedded })
 }

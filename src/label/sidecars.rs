@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::kept_file::{keep_copy, read_if_there};
-use crate::data::folder::{PictureFolder, has_extension};
-use crate::data::names::{file_name, same_form};
+use crate::data::folder::PictureFolder;
+use crate::data::names::{file_name, has_extension, same_form};
 use crate::data::text_encoding::read_text;
 use crate::weights::write_atomically;
 

@@ -8,8 +8,8 @@ use anyhow::Result;
 use super::picture_names::PictureNames;
 use super::sidecars::{CAPTION_EXTENSIONS, Sidecars};
 use super::table::CaptionTable;
-use crate::data::folder::{PictureFolder, has_extension};
-use crate::data::names::file_name;
+use crate::data::folder::PictureFolder;
+use crate::data::names::{file_name, has_extension};
 
 /// The captions of a folder's pictures, kept while a run goes on.
 ///

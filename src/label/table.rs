@@ -7,9 +7,9 @@ use anyhow::{Result, bail, ensure};
 
 use super::kept_file::{KeptFile, backup};
 use super::picture_names::PictureNames;
-use crate::data::folder::has_extension;
 use crate::data::metadata_table::{MetadataTable, Row};
 use crate::data::names::file_name;
+use crate::data::names::has_extension;
 
 /// The bytes by which Excel knows UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{FEFF}";

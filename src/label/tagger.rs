@@ -7,7 +7,7 @@ use crate::{
     gpu::Gpu,
     models::{ClipImage, ClipPrompt, VisionConfig},
     nn::Builder,
-    tape::{Program, Tape},
+    tape::{Input, Program, Tape},
     weights::{ModelFolder, PartTensors},
 };
 
@@ -41,6 +41,7 @@ impl ClipParts {
 pub struct ImageEmbedder {
     config: VisionConfig,
     program: Program,
+    patches: Input,
 }
 
 impl ImageEmbedder {
@@ -56,11 +57,11 @@ impl ImageEmbedder {
         let mut tape = Tape::new();
         let patches = tape.input("patches", &[1, config.tokens(), config.patch_values()]);
         let positions = tape.input("positions", &[1, config.tokens(), config.width]);
-        let embedded = model.forward(&mut tape, patches, positions);
+        let embedded = model.forward(&mut tape, patches.value, positions.value);
         tape.keep("embedded", embedded);
         let program = Program::compile(gpu, "CLIP's image encoder", tape)?;
-        program.write(gpu, "positions", model.vision.table());
-        Ok(Self { config: model.vision.config, program })
+        program.write(gpu, positions, model.vision.table());
+        Ok(Self { config: model.vision.config, program, patches })
     }
 
     /// Side and patch size of the pictures that it looks at, in pixels.
@@ -73,7 +74,7 @@ impl ImageEmbedder {
     /// # Errors
     /// A failure of the device.
     pub fn embed(&self, gpu: &Gpu, patches: &[f32]) -> Result<Vec<f32>> {
-        self.program.write(gpu, "patches", patches);
+        self.program.write(gpu, self.patches, patches);
         self.program.replay(gpu);
         let tokens = self.program.read(gpu, "embedded")?;
         Ok(unit(&tokens[..tokens.len() / self.config.tokens()]))
@@ -98,7 +99,7 @@ pub fn embed_prompts(
     let length = longest.min(model.text.config.positions);
     let mut tape = Tape::new();
     let embedded = tape.input("embedded", &[BATCH, length, model.text.config.width]);
-    let points = model.forward(&mut tape, embedded);
+    let points = model.forward(&mut tape, embedded.value);
     tape.keep("points", points);
     let program = Program::compile(gpu, "CLIP's text encoder", tape)?;
     let mut vectors = Vec::with_capacity(prompts.len());
@@ -106,7 +107,7 @@ pub fn embed_prompts(
         let ids: Vec<u32> = batch.iter().flat_map(|prompt| marked(prompt, length)).collect();
         let mut rows = model.text.embed(&ids, length)?;
         rows.resize(BATCH * length * model.text.config.width, 0.0);
-        program.write(gpu, "embedded", &rows);
+        program.write(gpu, embedded, &rows);
         program.replay(gpu);
         let points = program.read(gpu, "points")?;
         let width = points.len() / (BATCH * length);

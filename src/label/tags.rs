@@ -56,7 +56,7 @@ impl TagList {
     /// names file and line.
     pub fn read(path: &Path) -> Result<Self> {
         let decoded = crate::data::text_encoding::read_text(path)?;
-        let is_csv = crate::data::folder::has_extension(path, &["csv"]);
+        let is_csv = crate::data::names::has_extension(path, &["csv"]);
         let tags = if is_csv { parse::csv_tags(&decoded.text) } else { Ok(parse::text_tags(&decoded.text)) };
         let list = tags.and_then(parse::grouped);
         let list = list.with_context(|| format!("cannot use the list of tags {}", path.display()))?;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    nn::{Adapters, Builder, LayerNorm, Linear},
+    nn::{Builder, LayerNorm, Linear},
     ops::{self, Mask},
     tape::{Tape, Value},
     weights::{PartTensors, Tensor},
@@ -157,7 +157,6 @@ impl<'a> BlipText<'a> {
         caches: &[KeysValues],
         picture: &[KeysValues],
     ) -> StepOutputs {
-        let none = Adapters::none();
         let mut hidden = self.embedding_norm.forward(tape, embedded);
         let mut extended = Vec::with_capacity(caches.len());
         for ((layer, &cache), &picture) in self.layers.iter().zip(caches).zip(picture) {
@@ -165,10 +164,10 @@ impl<'a> BlipText<'a> {
             (hidden, next) = layer.forward(tape, hidden, step, cache, picture);
             extended.push(next);
         }
-        let hidden = self.transform.forward(tape, hidden, &none);
+        let hidden = self.transform.frozen(tape, hidden);
         let hidden = ops::gelu(tape, hidden);
         let hidden = self.transform_norm.forward(tape, hidden);
-        StepOutputs { logits: self.decoder.forward(tape, hidden, &none), caches: extended }
+        StepOutputs { logits: self.decoder.frozen(tape, hidden), caches: extended }
     }
 }
 
@@ -193,7 +192,7 @@ impl DecoderLayer {
     ) -> (Value, KeysValues) {
         let (attended, cache) = self.attention.to_itself(tape, x, step, cache);
         let attended = self.cross_attention.to_picture(tape, attended, picture);
-        let hidden = self.intermediate.forward(tape, attended, &Adapters::none());
+        let hidden = self.intermediate.frozen(tape, attended);
         let hidden = ops::gelu(tape, hidden);
         (self.output.forward(tape, attended, hidden), cache)
     }
@@ -214,13 +213,12 @@ impl Attention {
     }
 
     fn keys_values(&self, tape: &mut Tape, context: Value) -> KeysValues {
-        let none = Adapters::none();
-        KeysValues { keys: self.key.forward(tape, context, &none), values: self.value.forward(tape, context, &none) }
+        KeysValues { keys: self.key.frozen(tape, context), values: self.value.frozen(tape, context) }
     }
 
     /// `x` (B, C) to the tokens before it and to itself.
     fn to_itself(&self, tape: &mut Tape, x: Value, step: Value, cache: KeysValues) -> (Value, KeysValues) {
-        let q = self.query.forward(tape, x, &Adapters::none());
+        let q = self.query.frozen(tape, x);
         let row = self.keys_values(tape, x);
         let (mixed, next) = tape.scope(&self.path, |tape| {
             let keys = ops::extend_cache(tape, step, cache.keys, row.keys);
@@ -233,7 +231,7 @@ impl Attention {
     /// `x` (B, C) to the tokens of the one picture, as if the sequences were rows of one.
     fn to_picture(&self, tape: &mut Tape, x: Value, picture: KeysValues) -> Value {
         let shape = tape.shape(x).to_vec();
-        let q = self.query.forward(tape, x, &Adapters::none());
+        let q = self.query.frozen(tape, x);
         let mixed = tape.scope(&self.path, |tape| {
             let rows = tape.reshape(q, &[&[1], &shape[..]].concat());
             let mixed = ops::attention(tape, rows, picture.keys, picture.values, self.heads, Mask::None);
@@ -253,7 +251,7 @@ impl Output {
     }
 
     fn forward(&self, tape: &mut Tape, x: Value, y: Value) -> Value {
-        let y = self.dense.forward(tape, y, &Adapters::none());
+        let y = self.dense.frozen(tape, y);
         let sum = tape.scope(&self.path, |tape| ops::add(tape, x, y));
         self.layer_norm.forward(tape, sum)
     }

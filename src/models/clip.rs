@@ -1,7 +1,7 @@
 //! CLIP whole: pictures and prompts as points of one space (Radford et al., arXiv 2103.00020).
 
 use crate::{
-    nn::{Adapters, Builder, Linear},
+    nn::{Builder, Linear, Recording},
     tape::{Tape, Value},
     weights::PartTensors,
 };
@@ -35,7 +35,7 @@ impl ClipImage {
     /// Inputs as of [`VisionTransformer::forward`]. Gives (1, N, embedding); the picture's is the first row.
     pub fn forward(&self, tape: &mut Tape, patches: Value, positions: Value) -> Value {
         let tokens = self.vision.forward(tape, patches, positions);
-        self.projection.forward(tape, tokens, &Adapters::none())
+        self.projection.frozen(tape, tokens)
     }
 }
 
@@ -51,9 +51,8 @@ impl<'a> ClipPrompt<'a> {
     /// `embedded`: (B, N, width), from [`ClipText::embed`]. Gives (B, N, embedding); a prompt's is the row of its end
     /// mark.
     pub fn forward(&self, tape: &mut Tape, embedded: Value) -> Value {
-        let none = Adapters::none();
-        let outputs = self.text.forward(tape, embedded, &none);
-        self.projection.forward(tape, outputs.contexts[0], &none)
+        let outputs = self.text.forward(&mut Recording::frozen(tape), embedded);
+        self.projection.frozen(tape, outputs.contexts[0])
     }
 }
 

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 
 use crate::{
-    nn::{Adapters, Builder, LayerNorm},
+    nn::{Builder, LayerNorm, Recording},
     ops::Mask,
-    tape::{Tape, Value},
+    tape::Value,
     weights::{PartTensors, Tensor},
 };
 
@@ -102,14 +102,18 @@ impl<'a> ClipText<'a> {
     }
 
     /// `embedded`: (B, N, width), from [`ClipText::embed`].
-    pub fn forward(&self, tape: &mut Tape, embedded: Value, adapters: &Adapters) -> TextOutputs {
+    pub fn forward(&self, recording: &mut Recording<'_>, embedded: Value) -> TextOutputs {
         let mut states = vec![embedded];
         for layer in &self.layers {
-            let hidden = layer.forward(tape, states[states.len() - 1], adapters);
+            let hidden = layer.forward(recording, states[states.len() - 1]);
             states.push(hidden);
         }
         TextOutputs {
-            contexts: states[1..].iter().rev().map(|&state| self.final_layer_norm.forward(tape, state)).collect(),
+            contexts: states[1..]
+                .iter()
+                .rev()
+                .map(|&state| self.final_layer_norm.forward(recording.tape, state))
+                .collect(),
             first_layer: states[1],
         }
     }

@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 
 use crate::{
     gpu::{Gpu, GpuError},
-    nn::{Adapters, Builder, Built, padded},
-    tape::{Plan, Program, Tape},
+    nn::{Adapters, Builder, Built, Recording, padded},
+    tape::{Input, Plan, Program, Tape},
     weights::PartTensors,
 };
 
@@ -18,6 +18,7 @@ const LOG_VARIANCE: (f32, f32) = (-30.0, 20.0);
 pub struct TextEncoder<'a> {
     model: ClipText<'a>,
     program: Program,
+    embedded: Input,
     batch: usize,
 }
 
@@ -27,7 +28,7 @@ impl<'a> TextEncoder<'a> {
     /// # Errors
     /// Missing or misshapen tensors; a failure of the device.
     pub fn new(gpu: &Gpu, tensors: &'a PartTensors, batch: usize) -> Result<Self> {
-        Self::adapted(gpu, tensors, batch, |_| Adapters::none())
+        Self::adapted(gpu, tensors, batch, |_| Adapters::default())
     }
 
     /// As [`TextEncoder::new`], with what `record` puts onto the tape.
@@ -46,13 +47,13 @@ impl<'a> TextEncoder<'a> {
         let mut tape = Tape::new();
         let embedded = tape.input("embedded", &[batch, model.config.positions, model.config.width]);
         let adapters = record(&mut tape);
-        let outputs = model.forward(&mut tape, embedded, &adapters);
+        let outputs = model.forward(&mut Recording::adapted(&mut tape, &adapters), embedded.value);
         for (index, context) in outputs.contexts.into_iter().enumerate() {
             tape.keep(&context_name(index + 1), context);
         }
         tape.keep("first_layer", outputs.first_layer);
         let program = Program::compile(gpu, "text encoder", tape)?;
-        Ok(Self { model, program, batch })
+        Ok(Self { model, program, embedded, batch })
     }
 
     /// Tokens of one embedding.
@@ -74,7 +75,7 @@ impl<'a> TextEncoder<'a> {
         assert_eq!(ids.len(), self.batch * self.tokens(), "prompts of a batch");
         let layers = self.model.config.layers;
         ensure!((1..=layers).contains(&clip_skip), "clip_skip {clip_skip}: this text encoder has {layers} layers");
-        self.program.write(gpu, "embedded", &self.embed(ids)?);
+        self.program.write(gpu, self.embedded, &self.embed(ids)?);
         self.program.replay(gpu);
         Ok(self.program.read(gpu, &context_name(clip_skip))?)
     }
@@ -109,6 +110,7 @@ pub struct LatentMoments {
 /// The VAE's encoder, compiled for one picture of one size.
 pub struct LatentEncoder {
     program: Program,
+    image: Input,
     latent_channels: usize,
 }
 
@@ -123,10 +125,10 @@ impl LatentEncoder {
         builder.finish("VAE")?.upload(gpu, |_| {})?;
         let mut tape = Tape::new();
         let image = tape.input("image", &[1, height, width, padded(model.config.image_channels)]);
-        let Moments(moments) = model.forward(&mut tape, image);
+        let Moments(moments) = model.forward(&mut tape, image.value);
         tape.keep("moments", moments);
         let program = Program::compile(gpu, "VAE encoder", tape)?;
-        Ok(Self { program, latent_channels: model.config.latent_channels })
+        Ok(Self { program, image, latent_channels: model.config.latent_channels })
     }
 
     /// Encodes a picture: (H, W, 3) in [−1, 1].
@@ -134,7 +136,7 @@ impl LatentEncoder {
     /// # Errors
     /// A failure of the device.
     pub fn encode(&self, gpu: &Gpu, image: &[f32]) -> Result<LatentMoments> {
-        self.program.write(gpu, "image", &with_fourth_channel(image));
+        self.program.write(gpu, self.image, &with_fourth_channel(image));
         self.program.replay(gpu);
         let moments = self.program.read(gpu, "moments")?;
         let channels = self.latent_channels;
@@ -179,22 +181,23 @@ impl<'a> BuiltDecoder<'a> {
         self.built.upload(gpu, |_| {})
     }
 
-    /// Plans the program for latents of `width` by `height`.
+    /// Plans the program for latents of `width` by `height`, its input.
     ///
     /// # Errors
     /// A value too large for the device.
-    pub fn plan(&self, gpu: &Gpu, width: usize, height: usize) -> Result<Plan, GpuError> {
+    pub fn plan(&self, gpu: &Gpu, width: usize, height: usize) -> Result<(Plan, Input), GpuError> {
         let mut tape = Tape::new();
         let latents = tape.input("latents", &[1, height, width, padded(self.model.config.latent_channels)]);
-        let image = self.model.forward(&mut tape, latents);
+        let image = self.model.forward(&mut tape, latents.value);
         tape.keep("image", image);
-        Plan::new("VAE decoder", tape, gpu.caps())
+        Ok((Plan::new("VAE decoder", tape, gpu.caps())?, latents))
     }
 }
 
 /// The VAE's decoder, compiled for one picture of one size.
 pub struct LatentDecoder {
     program: Program,
+    latents: Input,
 }
 
 impl LatentDecoder {
@@ -205,13 +208,13 @@ impl LatentDecoder {
     pub fn new(gpu: &Gpu, tensors: &PartTensors, width: usize, height: usize) -> Result<Self> {
         let decoder = BuiltDecoder::new(tensors)?;
         decoder.upload(gpu)?;
-        let plan = decoder.plan(gpu, width, height)?;
-        Ok(Self::of(Program::build(gpu, vec![plan])?.remove(0)))
+        let (plan, latents) = decoder.plan(gpu, width, height)?;
+        Ok(Self::of(Program::build(gpu, vec![plan])?.remove(0), latents))
     }
 
     /// Takes the compiled [`BuiltDecoder::plan`].
-    pub fn of(program: Program) -> Self {
-        Self { program }
+    pub fn of(program: Program, latents: Input) -> Self {
+        Self { program, latents }
     }
 
     /// Decodes latents (h, w, 4) that are already divided by the scaling factor; gives (8h, 8w, 3).
@@ -219,7 +222,7 @@ impl LatentDecoder {
     /// # Errors
     /// A failure of the device.
     pub fn decode(&self, gpu: &Gpu, latents: &[f32]) -> Result<Vec<f32>> {
-        self.program.write(gpu, "latents", latents);
+        self.program.write(gpu, self.latents, latents);
         self.program.replay(gpu);
         let image = self.program.read(gpu, "image")?;
         Ok(image.chunks_exact(4).flat_map(|pixel| &pixel[..3]).copied().collect())

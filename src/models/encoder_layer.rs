@@ -1,7 +1,7 @@
 //! The pre-norm transformer layer of CLIP's and BLIP's encoders.
 
 use crate::{
-    nn::{Adapters, Builder, LayerNorm, Linear},
+    nn::{Builder, LayerNorm, Linear, Recording},
     ops::{self, Mask},
     tape::{Tape, Value},
 };
@@ -95,30 +95,28 @@ impl EncoderLayer {
     }
 
     /// `x`: (B, N, width).
-    pub fn forward(&self, tape: &mut Tape, x: Value, adapters: &Adapters) -> Value {
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value) -> Value {
         let LayerShape { heads, mask, activation, .. } = self.shape;
-        let normed = self.layer_norm1.forward(tape, x);
-        let [q, k, v] = self.projections.forward(tape, normed, adapters);
-        let mixed = tape.scope(&self.path, |tape| ops::attention(tape, q, k, v, heads, mask));
-        let attended = self.out_proj.forward(tape, mixed, adapters);
-        let x = tape.scope(&self.path, |tape| ops::add(tape, x, attended));
-        let normed = self.layer_norm2.forward(tape, x);
-        let hidden = self.fc1.forward(tape, normed, adapters);
-        let hidden = tape.scope(&self.path, |tape| activation.record(tape, hidden));
-        let fed = self.fc2.forward(tape, hidden, adapters);
-        tape.scope(&self.path, |tape| ops::add(tape, x, fed))
+        let normed = self.layer_norm1.forward(recording.tape, x);
+        let [q, k, v] = self.projections.forward(recording, normed);
+        let mixed = recording.tape.scope(&self.path, |tape| ops::attention(tape, q, k, v, heads, mask));
+        let attended = self.out_proj.forward(recording, mixed);
+        let x = recording.tape.scope(&self.path, |tape| ops::add(tape, x, attended));
+        let normed = self.layer_norm2.forward(recording.tape, x);
+        let hidden = self.fc1.forward(recording, normed);
+        let hidden = recording.tape.scope(&self.path, |tape| activation.record(tape, hidden));
+        let fed = self.fc2.forward(recording, hidden);
+        recording.tape.scope(&self.path, |tape| ops::add(tape, x, fed))
     }
 }
 
 impl Projections {
-    fn forward(&self, tape: &mut Tape, x: Value, adapters: &Adapters) -> [Value; 3] {
+    fn forward(&self, recording: &mut Recording<'_>, x: Value) -> [Value; 3] {
         match self {
-            Self::Separate(projections) => {
-                projections.as_ref().each_ref().map(|linear| linear.forward(tape, x, adapters))
-            }
+            Self::Separate(projections) => projections.as_ref().each_ref().map(|linear| linear.forward(recording, x)),
             Self::Fused(linear) => {
-                let together = linear.forward(tape, x, adapters);
-                ops::split(tape, together, 3).try_into().expect("three parts")
+                let together = linear.forward(recording, x);
+                ops::split(recording.tape, together, 3).try_into().expect("three parts")
             }
         }
     }

@@ -16,6 +16,6 @@ pub use blip_text::{BlipText, BlipTextConfig, KeysValues};
 pub use clip::{ClipImage, ClipPrompt};
 pub use clip_text::{ClipText, ClipTextConfig, TextOutputs};
 pub use shapes::ShapeError;
-pub use unet::{UNet, UNetConfig};
+pub use unet::{UNet, UNetConfig, UNetInputs};
 pub use vae::{Moments, SCALING_FACTOR, VaeConfig, VaeDecoder, VaeEncoder};
 pub use vision::{VisionConfig, VisionTransformer};

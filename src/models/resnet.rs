@@ -1,9 +1,9 @@
 //! diffusers' `ResnetBlock2D`, with and without a timestep embedding.
 
 use crate::{
-    nn::{Adapters, Builder, Conv3x3, GroupNorm, Linear},
+    nn::{Builder, Conv3x3, GroupNorm, Linear, Recording},
     ops::{self, ConvGeometry},
-    tape::{Tape, Value},
+    tape::Value,
 };
 
 /// norm, SiLU, conv, + timestep, norm, SiLU, conv, + shortcut.
@@ -40,21 +40,21 @@ impl ResnetBlock {
     }
 
     /// `x`: (B, H, W, C); `time`: SiLU of the timestep embedding, (B, T), for blocks that take one.
-    pub fn forward(&self, tape: &mut Tape, x: Value, time: Option<Value>, adapters: &Adapters) -> Value {
-        let mut hidden = self.norm1.forward_silu(tape, x);
-        hidden = self.conv1.forward(tape, hidden);
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value, time: Option<Value>) -> Value {
+        let mut hidden = self.norm1.forward_silu(recording.tape, x);
+        hidden = self.conv1.forward(recording, hidden);
         if let (Some(projection), Some(time)) = (&self.time_emb_proj, time) {
-            let shift = projection.forward(tape, time, adapters);
-            hidden = tape.scope(&self.path, |tape| ops::add_channels(tape, hidden, shift));
+            let shift = projection.forward(recording, time);
+            hidden = recording.tape.scope(&self.path, |tape| ops::add_channels(tape, hidden, shift));
         }
-        hidden = self.norm2.forward_silu(tape, hidden);
-        hidden = self.conv2.forward(tape, hidden);
+        hidden = self.norm2.forward_silu(recording.tape, hidden);
+        hidden = self.conv2.forward(recording, hidden);
         let shortcut = match &self.conv_shortcut {
-            Some(projection) => projection.forward(tape, x, adapters),
+            Some(projection) => projection.forward(recording, x),
             None => x,
         };
-        let out = tape.scope(&self.path, |tape| ops::add(tape, shortcut, hidden));
-        tape.observe(&self.path, out);
+        let out = recording.tape.scope(&self.path, |tape| ops::add(tape, shortcut, hidden));
+        recording.tape.observe(&self.path, out);
         out
     }
 }

@@ -1,7 +1,7 @@
 //! The autoencoder: diffusers' `AutoencoderKL`.
 
 use crate::{
-    nn::{Adapters, Builder, Conv3x3, GroupNorm, Linear},
+    nn::{Builder, Conv3x3, GroupNorm, Linear, Recording},
     ops::{self, ConvGeometry, Mask},
     tape::{Tape, Value},
     weights::PartTensors,
@@ -87,14 +87,13 @@ impl PixelAttention {
     fn forward(&self, tape: &mut Tape, x: Value) -> Value {
         let shape = tape.shape(x).to_vec();
         let tokens = [shape[0], shape[1] * shape[2], shape[3]];
-        let frozen = Adapters::none();
         let normed = self.group_norm.forward(tape, x);
         let normed = tape.reshape(normed, &tokens);
-        let q = self.to_q.forward(tape, normed, &frozen);
-        let k = self.to_k.forward(tape, normed, &frozen);
-        let v = self.to_v.forward(tape, normed, &frozen);
+        let q = self.to_q.frozen(tape, normed);
+        let k = self.to_k.frozen(tape, normed);
+        let v = self.to_v.frozen(tape, normed);
         let mixed = tape.scope(&self.path, |tape| ops::attention(tape, q, k, v, 1, Mask::None));
-        let attended = self.to_out.forward(tape, mixed, &frozen);
+        let attended = self.to_out.frozen(tape, mixed);
         let attended = tape.reshape(attended, &shape);
         tape.scope(&self.path, |tape| ops::add(tape, attended, x))
     }
@@ -115,10 +114,9 @@ impl MidBlock {
     }
 
     fn forward(&self, tape: &mut Tape, x: Value) -> Value {
-        let frozen = Adapters::none();
-        let hidden = self.first.forward(tape, x, None, &frozen);
+        let hidden = self.first.forward(&mut Recording::frozen(tape), x, None);
         let hidden = self.attention.forward(tape, hidden);
-        self.last.forward(tape, hidden, None, &frozen)
+        self.last.forward(&mut Recording::frozen(tape), hidden, None)
     }
 }
 
@@ -139,8 +137,7 @@ impl Level {
     }
 
     fn forward(&self, tape: &mut Tape, x: Value) -> Value {
-        let frozen = Adapters::none();
-        self.resnets.iter().fold(x, |hidden, resnet| resnet.forward(tape, hidden, None, &frozen))
+        self.resnets.iter().fold(x, |hidden, resnet| resnet.forward(&mut Recording::frozen(tape), hidden, None))
     }
 }
 
@@ -185,17 +182,17 @@ impl VaeEncoder {
 
     /// `image`: (B, H, W, 4) in [−1, 1], the fourth channel zero.
     pub fn forward(&self, tape: &mut Tape, image: Value) -> Moments {
-        let mut hidden = self.conv_in.forward(tape, image);
+        let mut hidden = self.conv_in.frozen(tape, image);
         for level in &self.levels {
             hidden = level.forward(tape, hidden);
             if let Some(downsample) = &level.resample {
-                hidden = downsample.forward(tape, hidden);
+                hidden = downsample.frozen(tape, hidden);
             }
         }
         hidden = self.mid.forward(tape, hidden);
         hidden = self.norm_out.forward_silu(tape, hidden);
-        hidden = self.conv_out.forward(tape, hidden);
-        Moments(self.quant_conv.forward(tape, hidden, &Adapters::none()))
+        hidden = self.conv_out.frozen(tape, hidden);
+        Moments(self.quant_conv.frozen(tape, hidden))
     }
 }
 
@@ -238,17 +235,17 @@ impl VaeDecoder {
 
     /// `latents`: (B, h, w, 4), already divided by the scaling factor. Gives (B, 8h, 8w, 4), the fourth channel zero.
     pub fn forward(&self, tape: &mut Tape, latents: Value) -> Value {
-        let mut hidden = self.post_quant_conv.forward(tape, latents, &Adapters::none());
-        hidden = self.conv_in.forward(tape, hidden);
+        let mut hidden = self.post_quant_conv.frozen(tape, latents);
+        hidden = self.conv_in.frozen(tape, hidden);
         hidden = self.mid.forward(tape, hidden);
         for level in &self.levels {
             hidden = level.forward(tape, hidden);
             if let Some(upsample) = &level.resample {
                 let larger = ops::upsample_nearest(tape, hidden);
-                hidden = upsample.forward(tape, larger);
+                hidden = upsample.frozen(tape, larger);
             }
         }
         hidden = self.norm_out.forward_silu(tape, hidden);
-        self.conv_out.forward(tape, hidden)
+        self.conv_out.frozen(tape, hidden)
     }
 }

@@ -1,7 +1,7 @@
 //! Vision transformers: CLIP's and BLIP's image encoders (Dosovitskiy et al., arXiv 2010.11929).
 
 use crate::{
-    nn::{Adapters, Builder, LayerNorm, Linear},
+    nn::{Builder, LayerNorm, Linear, Recording},
     ops::{self, Mask},
     tape::{Tape, Value},
     weights::PartTensors,
@@ -159,12 +159,11 @@ impl VisionTransformer {
     /// `patches`: (1, N, 3·patch²), each in the order (channel, row, column), the first of them zero; `positions`: (1, N,
     /// width), from [`VisionTransformer::table`]. Gives every token after the last norm, (1, N, width).
     pub fn forward(&self, tape: &mut Tape, patches: Value, positions: Value) -> Value {
-        let none = Adapters::none();
-        let embedded = self.patch_embedding.forward(tape, patches, &none);
+        let embedded = self.patch_embedding.frozen(tape, patches);
         let embedded = ops::add(tape, embedded, positions);
         let mut hidden = self.pre_layernorm.iter().fold(embedded, |hidden, norm| norm.forward(tape, hidden));
         for layer in &self.layers {
-            hidden = layer.forward(tape, hidden, &none);
+            hidden = layer.forward(&mut Recording::frozen(tape), hidden);
         }
         self.post_layernorm.forward(tape, hidden)
     }

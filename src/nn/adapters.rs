@@ -1,36 +1,78 @@
-//! LoRA layers as they stand on one tape.
+//! Layers as they are recorded: the tape, and what adapts some of them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, rc::Rc};
 
-use crate::tape::Value;
+use crate::tape::{Tape, Value};
 
-/// One module's LoRA on a tape: ΔW = scale · up · down.
+/// A tape on which layers are recorded, with the adapters that stand on it.
+pub struct Recording<'a> {
+    pub tape: &'a mut Tape,
+    adapters: Option<&'a Adapters>,
+}
+
+impl<'a> Recording<'a> {
+    /// For layers of which none is adapted.
+    pub fn frozen(tape: &'a mut Tape) -> Self {
+        Self { tape, adapters: None }
+    }
+
+    pub fn adapted(tape: &'a mut Tape, adapters: &'a Adapters) -> Self {
+        Self { tape, adapters: Some(adapters) }
+    }
+
+    /// What adapts the layer at `path`.
+    pub fn adapter(&self, path: &str) -> Option<&'a Adapter> {
+        self.adapters?.0.get(path)
+    }
+
+    /// Marks what `record` records as one unit of gradient checkpointing.
+    pub fn block<T>(&mut self, record: impl FnOnce(&mut Recording<'_>) -> T) -> T {
+        let adapters = self.adapters;
+        self.tape.block(|tape| record(&mut Recording { tape, adapters }))
+    }
+}
+
+/// How one layer is adapted on a tape.
+#[derive(Clone)]
+pub enum Adapter {
+    /// Beside the layer: ΔW = scale · up · down.
+    LowRank(LowRank),
+    /// In the layer's weight: from the frozen one, as the layer has it, to the one that it is to use, in F32.
+    Weight(Rc<dyn Fn(&mut Tape, Value) -> Value>),
+}
+
+impl fmt::Debug for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LowRank(low_rank) => low_rank.fmt(f),
+            Self::Weight(_) => f.write_str("Weight"),
+        }
+    }
+}
+
+/// A LoRA on a tape.
 #[derive(Clone, Copy, Debug)]
-pub struct Adapter {
-    /// (rank, in_features)
+pub struct LowRank {
+    /// (rank, in), for a 3×3 convolution (rank, in · 9).
     pub down: Value,
-    /// (out_features, rank)
+    /// (out, rank)
     pub up: Value,
     /// (1): alpha / rank, times the strength where there is one.
     pub scale: Value,
 }
 
-/// The LoRA of each adapted module, by diffusers path. Empty for a frozen model.
+/// The adapter of each adapted layer, by diffusers path.
 #[derive(Clone, Debug, Default)]
 pub struct Adapters(HashMap<String, Adapter>);
-
-impl Adapters {
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    pub fn get(&self, path: &str) -> Option<Adapter> {
-        self.0.get(path).copied()
-    }
-}
 
 impl FromIterator<(String, Adapter)> for Adapters {
     fn from_iter<T: IntoIterator<Item = (String, Adapter)>>(adapters: T) -> Self {
         Self(adapters.into_iter().collect())
+    }
+}
+
+impl Extend<(String, Adapter)> for Adapters {
+    fn extend<T: IntoIterator<Item = (String, Adapter)>>(&mut self, adapters: T) {
+        self.0.extend(adapters);
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{
     ops::{self, Mask},
-    tape::{Tape, Value},
+    tape::Value,
 };
 
-use super::{Adapters, Builder, Linear};
+use super::{Builder, Linear, Recording};
 
 /// Multi-head attention over tokens; `to_q`, `to_k` and `to_v` without bias, `to_out.0` with one.
 #[derive(Clone, Debug)]
@@ -32,13 +32,13 @@ impl Attention {
     }
 
     /// `x`: (B, N, C), `context`: (B, M, context width) to (B, N, C).
-    pub fn forward(&self, tape: &mut Tape, x: Value, context: Value, adapters: &Adapters) -> Value {
-        let q = self.to_q.forward(tape, x, adapters);
-        let k = self.to_k.forward(tape, context, adapters);
-        let v = self.to_v.forward(tape, context, adapters);
-        let mixed = tape.scope(&self.path, |tape| ops::attention(tape, q, k, v, self.heads, Mask::None));
-        let out = self.to_out.forward(tape, mixed, adapters);
-        tape.observe(&self.path, out);
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value, context: Value) -> Value {
+        let q = self.to_q.forward(recording, x);
+        let k = self.to_k.forward(recording, context);
+        let v = self.to_v.forward(recording, context);
+        let mixed = recording.tape.scope(&self.path, |tape| ops::attention(tape, q, k, v, self.heads, Mask::None));
+        let out = self.to_out.forward(recording, mixed);
+        recording.tape.observe(&self.path, out);
         out
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     tape::DType,
     weights::{
         PartTensors, StorageType, Tensor,
-        lora::{ModuleRef, Part},
+        lora::{Part, Site, SiteKind},
     },
 };
 
@@ -38,35 +38,12 @@ fn list(problems: &[String]) -> String {
     text
 }
 
-/// A linear layer or 1×1 convolution that a LoRA may adapt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Module {
-    /// diffusers path, such as `mid_block.attentions.0.transformer_blocks.0.attn1.to_q`.
-    pub path: String,
-    pub in_features: usize,
-    pub out_features: usize,
-    /// Whether checkpoints store it as a 1×1 convolution.
-    pub conv: bool,
-}
-
-impl Module {
-    /// The module as LoRA files name it, in the network `part`.
-    pub fn lora_ref(&self, part: Part) -> ModuleRef {
-        ModuleRef {
-            part,
-            path: self.path.clone(),
-            conv: self.conv,
-            in_features: self.in_features,
-            out_features: self.out_features,
-        }
-    }
-}
-
 /// What building a model left behind besides the model.
 pub struct Built<'a> {
     part: &'a PartTensors,
     pub uploads: Vec<Upload<'a>>,
-    pub modules: Vec<Module>,
+    /// Layers that an adapter can stand on, where the builder was told of which network.
+    pub sites: Vec<Site>,
 }
 
 impl Built<'_> {
@@ -87,7 +64,7 @@ impl Built<'_> {
 #[derive(Default)]
 struct State<'a> {
     uploads: Vec<Upload<'a>>,
-    modules: Vec<Module>,
+    sites: Vec<Site>,
     /// Names and shapes that the checkpoint does not have.
     missing: Vec<(String, Vec<usize>)>,
     problems: Vec<String>,
@@ -97,13 +74,20 @@ struct State<'a> {
 #[derive(Clone)]
 pub struct Builder<'a> {
     part: &'a PartTensors,
+    /// Whose layers are noted as sites.
+    network: Option<Part>,
     path: String,
     state: Rc<RefCell<State<'a>>>,
 }
 
 impl<'a> Builder<'a> {
     pub fn new(part: &'a PartTensors) -> Self {
-        Self { part, path: String::new(), state: Rc::default() }
+        Self { part, network: None, path: String::new(), state: Rc::default() }
+    }
+
+    /// A builder that notes the layers an adapter can stand on.
+    pub fn adaptable(part: &'a PartTensors, network: Part) -> Self {
+        Self { network: Some(network), ..Self::new(part) }
     }
 
     /// Names and shapes of all tensors that `build` takes from a checkpoint.
@@ -186,11 +170,18 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Notes a layer that a LoRA may adapt.
-    pub(super) fn adaptable(&self, in_features: usize, out_features: usize) {
+    /// Notes a linear layer or 1×1 convolution.
+    pub(super) fn linear_site(&self, in_features: usize, out_features: usize) {
         let conv = self.part.get(&self.name("weight")).is_some_and(|tensor| tensor.shape.len() == 4);
-        let module = Module { path: self.path.clone(), in_features, out_features, conv };
-        self.state.borrow_mut().modules.push(module);
+        self.site(if conv { SiteKind::Conv1x1 } else { SiteKind::Linear }, in_features, out_features);
+    }
+
+    /// Notes a layer that an adapter can stand on.
+    pub(super) fn site(&self, kind: SiteKind, in_features: usize, out_features: usize) {
+        if let Some(part) = self.network {
+            let site = Site { part, path: self.path.clone(), kind, in_features, out_features };
+            self.state.borrow_mut().sites.push(site);
+        }
     }
 
     /// Ends building `part`.
@@ -198,9 +189,9 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// All tensors that were missing or had another shape.
     pub fn finish(self, part: &str) -> Result<Built<'a>, BuildError> {
-        let State { uploads, modules, problems, .. } = self.state.take();
+        let State { uploads, sites, problems, .. } = self.state.take();
         if problems.is_empty() {
-            return Ok(Built { part: self.part, uploads, modules });
+            return Ok(Built { part: self.part, uploads, sites });
         }
         Err(BuildError { part: part.to_owned(), problems })
     }

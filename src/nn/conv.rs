@@ -5,7 +5,9 @@ use crate::{
     tape::{Tape, Value},
 };
 
-use super::{Builder, Weight};
+use crate::weights::lora::SiteKind;
+
+use super::{Adapter, Builder, Recording, Weight};
 
 /// A 3×3 convolution with bias.
 #[derive(Clone, Debug)]
@@ -18,6 +20,7 @@ pub struct Conv3x3 {
 
 impl Conv3x3 {
     pub fn new(builder: &Builder<'_>, in_channels: usize, out_channels: usize, geometry: ConvGeometry) -> Self {
+        builder.site(SiteKind::Conv3x3, in_channels, out_channels);
         Self {
             path: builder.path().to_owned(),
             weight: builder.conv3x3("weight", in_channels, out_channels),
@@ -27,8 +30,21 @@ impl Conv3x3 {
     }
 
     /// `x`: (B, H, W, in) to (B, H', W', out).
-    pub fn forward(&self, tape: &mut Tape, x: Value) -> Value {
-        let (weight, bias) = (self.weight.on(tape), self.bias.on(tape));
-        tape.scope(&self.path, |tape| ops::conv3x3(tape, x, weight, Some(bias), self.geometry))
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value) -> Value {
+        let adapter = recording.adapter(&self.path);
+        let (weight, bias) = (self.weight.on(recording.tape), Some(self.bias.on(recording.tape)));
+        recording.tape.scope(&self.path, |tape| match adapter {
+            None => ops::conv3x3(tape, x, weight, bias, self.geometry),
+            Some(Adapter::LowRank(_)) => todo!(),
+            Some(Adapter::Weight(adapted)) => {
+                let weight = adapted(tape, weight);
+                ops::conv3x3(tape, x, weight, bias, self.geometry)
+            }
+        })
+    }
+
+    /// As [`Self::forward`], without an adapter.
+    pub fn frozen(&self, tape: &mut Tape, x: Value) -> Value {
+        self.forward(&mut Recording::frozen(tape), x)
     }
 }

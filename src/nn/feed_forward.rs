@@ -1,11 +1,8 @@
 //! diffusers' `FeedForward` with a GEGLU.
 
-use crate::{
-    ops,
-    tape::{Tape, Value},
-};
+use crate::{ops, tape::Value};
 
-use super::{Adapters, Builder, Linear};
+use super::{Builder, Linear, Recording};
 
 /// Inner width over outer width.
 const EXPANSION: usize = 4;
@@ -29,11 +26,11 @@ impl GegluFeedForward {
     }
 
     /// `x`: (B, N, C).
-    pub fn forward(&self, tape: &mut Tape, x: Value, adapters: &Adapters) -> Value {
-        let projected = self.proj.forward(tape, x, adapters);
-        let gated = tape.scope(&self.path, |tape| ops::geglu(tape, projected));
-        let out = self.out.forward(tape, gated, adapters);
-        tape.observe(&self.path, out);
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value) -> Value {
+        let projected = self.proj.forward(recording, x);
+        let gated = recording.tape.scope(&self.path, |tape| ops::geglu(tape, projected));
+        let out = self.out.forward(recording, gated);
+        recording.tape.observe(&self.path, out);
         out
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     tape::{Tape, Value},
 };
 
-use super::{Adapters, Builder, Weight};
+use super::{Adapter, Builder, LowRank, Recording, Weight};
 
 /// y = x·Wᵀ + b, plus its LoRA where one is given.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl Linear {
     }
 
     pub fn without_bias(builder: &Builder<'_>, in_features: usize, out_features: usize) -> Self {
-        builder.adaptable(in_features, out_features);
+        builder.linear_site(in_features, out_features);
         let weight = builder.matrix("weight", in_features, out_features);
         Self { path: builder.path().to_owned(), weight, bias: None }
     }
@@ -43,12 +43,24 @@ impl Linear {
     }
 
     /// `x`: (…, in) to (…, out).
-    pub fn forward(&self, tape: &mut Tape, x: Value, adapters: &Adapters) -> Value {
-        let weight = self.weight.on(tape);
-        let bias = self.bias.as_ref().map(|bias| bias.on(tape));
-        tape.scope(&self.path, |tape| match adapters.get(&self.path) {
-            Some(adapter) => ops::lora_linear(tape, x, weight, bias, adapter.down, adapter.up, adapter.scale),
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value) -> Value {
+        let adapter = recording.adapter(&self.path);
+        let weight = self.weight.on(recording.tape);
+        let bias = self.bias.as_ref().map(|bias| bias.on(recording.tape));
+        recording.tape.scope(&self.path, |tape| match adapter {
             None => ops::linear(tape, x, weight, bias),
+            Some(&Adapter::LowRank(LowRank { down, up, scale })) => {
+                ops::lora_linear(tape, x, weight, bias, down, up, scale)
+            }
+            Some(Adapter::Weight(adapted)) => {
+                let weight = adapted(tape, weight);
+                ops::linear(tape, x, weight, bias)
+            }
         })
+    }
+
+    /// As [`Self::forward`], without an adapter.
+    pub fn frozen(&self, tape: &mut Tape, x: Value) -> Value {
+        self.forward(&mut Recording::frozen(tape), x)
     }
 }

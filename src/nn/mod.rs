@@ -13,9 +13,9 @@ mod norm;
 mod upload;
 mod weight;
 
-pub use adapters::{Adapter, Adapters};
+pub use adapters::{Adapter, Adapters, LowRank, Recording};
 pub use attention::Attention;
-pub use builder::{BuildError, Builder, Built, Module};
+pub use builder::{BuildError, Builder, Built};
 pub use channels::{nchw_to_nhwc, nhwc_to_nchw};
 pub use conv::Conv3x3;
 pub use feed_forward::GegluFeedForward;

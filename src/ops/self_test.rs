@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     gpu::{Caps, Gpu, GpuError, Variant},
-    tape::{Checkpointing, Plan, Program, Tape, Value},
+    tape::{Checkpointing, Input, Plan, Program, Tape, Value},
 };
 
 use super::{ConvGeometry, Mask, add, attention, conv3x3, lora_linear};
@@ -106,29 +106,30 @@ fn results(gpu: &Gpu, case: &Case, variant: Variant) -> Result<Vec<Named>, GpuEr
     let names = ["out".to_owned()].into_iter().chain(case.wanted.iter().map(|index| format!("d operand {index}")));
     let plan = Plan::new(case.name, tape, &caps)?;
     let program = Program::build(gpu, vec![plan])?.remove(0);
-    for (seed, (name, elements)) in inputs.iter().enumerate() {
-        program.write(gpu, name, &values(*elements, seed as u32));
+    for (seed, &(input, elements)) in inputs.iter().enumerate() {
+        program.write(gpu, input, &values(elements, seed as u32));
     }
     program.replay(gpu);
     names.map(|name| program.read(gpu, &name).map(|values| (name, values))).collect()
 }
 
-/// The recorded case, with the names and element counts of its inputs.
-fn record(case: &Case) -> (Tape, Vec<(String, usize)>) {
+/// The recorded case, with its inputs and their element counts.
+fn record(case: &Case) -> (Tape, Vec<(Input, usize)>) {
     let mut tape = Tape::new();
     let named = case.operands.iter().enumerate().map(|(index, shape)| (format!("operand {index}"), *shape));
-    let operands: Vec<Value> = named.map(|(name, shape)| tape.input(&name, shape)).collect();
+    let mut inputs: Vec<Input> = named.map(|(name, shape)| tape.input(&name, shape)).collect();
+    let operands: Vec<Value> = inputs.iter().map(|input| input.value).collect();
     let out = (case.record)(&mut tape, &operands);
     tape.keep("out", out);
     let shape = tape.shape(out).to_vec();
     let upstream = tape.input("upstream", &shape);
     let wanted: Vec<Value> = case.wanted.iter().map(|&index| operands[index]).collect();
-    let gradients = tape.backward(&[(out, upstream)], &wanted, Checkpointing::Off, add);
+    let gradients = tape.backward(&[(out, upstream.value)], &wanted, Checkpointing::Off, add);
     for (index, gradient) in case.wanted.iter().zip(gradients) {
         tape.keep(&format!("d operand {index}"), gradient.expect("every wanted operand leads to the output"));
     }
-    let inputs = operands.iter().chain([&upstream]);
-    let sizes = inputs.map(|&value| (tape.name(value).to_owned(), tape.elements(value))).collect();
+    inputs.push(upstream);
+    let sizes = inputs.into_iter().map(|input| (input, tape.elements(input.value))).collect();
     (tape, sizes)
 }
 

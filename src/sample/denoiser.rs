@@ -4,10 +4,10 @@ use anyhow::Result;
 
 use crate::{
     gpu::{Gpu, GpuError},
-    models::UNet,
-    nn::{Adapters, nchw_to_nhwc, nhwc_to_nchw, padded},
+    models::{UNet, UNetInputs},
+    nn::{Adapters, Recording, nchw_to_nhwc, nhwc_to_nchw, padded},
     ops,
-    tape::{DType, Plan, Program, Tape},
+    tape::{DType, Input, Plan, Program, Tape},
 };
 
 use super::lora_stack::LoraStack;
@@ -33,9 +33,18 @@ impl DenoiserShape {
 /// The U-Net compiled for one picture.
 pub struct Denoiser {
     program: Program,
+    inputs: DenoiserInputs,
     pub shape: DenoiserShape,
     embedding_width: usize,
     latent_channels: usize,
+}
+
+/// What is written before each call.
+#[derive(Clone, Copy)]
+pub struct DenoiserInputs {
+    sample: Input,
+    timestep: Input,
+    context: Input,
 }
 
 /// What the U-Net predicts for one picture: (4, H, W), channels first.
@@ -66,25 +75,33 @@ impl Denoiser {
         record: impl FnOnce(&mut Tape) -> Adapters,
         shape: DenoiserShape,
         activations: DType,
-    ) -> Result<Plan, GpuError> {
+    ) -> Result<(Plan, DenoiserInputs), GpuError> {
         let DenoiserShape { height, width, tokens, .. } = shape;
         let (batch, config) = (shape.batch(), &unet.config);
         let mut tape = Tape::new();
-        let sample = tape.input("sample", &[batch, height, width, padded(config.in_channels)]);
-        let timestep = tape.input("timestep", &[batch, config.block_out_channels[0]]);
-        let context = tape.input("context", &[batch, tokens, config.cross_attention_dim]);
+        let inputs = DenoiserInputs {
+            sample: tape.input("sample", &[batch, height, width, padded(config.in_channels)]),
+            timestep: tape.input("timestep", &[batch, config.block_out_channels[0]]),
+            context: tape.input("context", &[batch, tokens, config.cross_attention_dim]),
+        };
         let adapters = record(&mut tape);
-        let [sample, context] = [sample, context].map(|value| ops::convert(&mut tape, value, activations));
-        let prediction = unet.forward(&mut tape, sample, timestep, context, &adapters);
-        let prediction = ops::convert(&mut tape, prediction, DType::F32);
+        let DenoiserInputs { sample, timestep, context } = inputs;
+        let read = UNetInputs { sample: sample.value, timestep: timestep.value, context: context.value };
+        let prediction = unet.predict(&mut Recording::adapted(&mut tape, &adapters), read, activations);
         tape.keep("prediction", prediction);
-        Plan::new("denoiser", tape, gpu.caps())
+        Ok((Plan::new("denoiser", tape, gpu.caps())?, inputs))
     }
 
     /// Takes the compiled [`Denoiser::plan`].
-    pub fn of(program: Program, unet: &UNet, shape: DenoiserShape) -> Self {
+    pub fn of(program: Program, inputs: DenoiserInputs, unet: &UNet, shape: DenoiserShape) -> Self {
         let config = &unet.config;
-        Self { program, shape, embedding_width: config.block_out_channels[0], latent_channels: config.in_channels }
+        Self {
+            program,
+            inputs,
+            shape,
+            embedding_width: config.block_out_channels[0],
+            latent_channels: config.in_channels,
+        }
     }
 
     /// Compiles for `shape`.
@@ -92,15 +109,15 @@ impl Denoiser {
     /// # Errors
     /// A failure of the device, above all too little memory.
     pub fn compile(gpu: &Gpu, unet: &UNet, lora: &LoraStack, shape: DenoiserShape) -> Result<Self, GpuError> {
-        let plan = Self::plan(gpu, unet, |tape| lora.record(tape), shape, DType::F32)?;
+        let (plan, inputs) = Self::plan(gpu, unet, |tape| lora.record(tape), shape, DType::F32)?;
         let program = Program::build(gpu, vec![plan])?.remove(0);
-        Ok(Self::of(program, unet, shape))
+        Ok(Self::of(program, inputs, unet, shape))
     }
 
     /// Sets the text embeddings, (tokens, D) each; `negative` is read where the shape is guided.
     pub fn set_context(&self, gpu: &Gpu, prompt: &[f32], negative: &[f32]) {
         let contexts: &[&[f32]] = if self.shape.guided { &[negative, prompt] } else { &[prompt] };
-        self.program.write(gpu, "context", &contexts.concat());
+        self.program.write(gpu, self.inputs.context, &contexts.concat());
     }
 
     /// Predicts at the timestep `t`, which need not be whole; `sample` is (4, H, W), channels first.
@@ -110,8 +127,8 @@ impl Denoiser {
     pub fn predict(&self, gpu: &Gpu, sample: &[f32], t: f64) -> Result<Predicted, GpuError> {
         let (batch, channels) = (self.shape.batch(), self.latent_channels);
         let pixels = self.shape.height * self.shape.width;
-        self.program.write(gpu, "sample", &nchw_to_nhwc(sample, channels, pixels).repeat(batch));
-        self.program.write(gpu, "timestep", &ops::timestep_embedding(&vec![t; batch], self.embedding_width));
+        self.program.write(gpu, self.inputs.sample, &nchw_to_nhwc(sample, channels, pixels).repeat(batch));
+        self.program.write(gpu, self.inputs.timestep, &ops::timestep_embedding(&vec![t; batch], self.embedding_width));
         self.program.replay(gpu);
         let both = nhwc_to_nchw(&self.program.read(gpu, "prediction")?, channels, pixels);
         let (without, with) = both.split_at(both.len() - channels * pixels);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -14,8 +14,8 @@ use crate::{
         tokenizer::ClipTokenizer,
     },
     diffusion::{
-        NoiseSchedule, NoiseSource, Prediction, Rng,
-        samplers::{self, Callbacks, ModelCall, Sampler},
+        NoiseSource, Rng,
+        samplers::{self, Callbacks, ModelCall},
     },
     gpu::Gpu,
     models::{
@@ -29,108 +29,22 @@ use crate::{
 use super::{
     animation::slerp,
     denoiser::{Denoiser, DenoiserShape},
+    drawing::Pass,
     latents::Latents,
     lora_stack::LoraStack,
     loras::LoraSet,
-    prompt::lora_tags::LoraTag,
     text::{Guide, encode_prompts},
 };
 
-/// Pixels along one side of a latent.
-pub const PIXELS: usize = 8;
+pub use super::drawing::{Drawing, PIXELS, Redraw, Settings, Toward};
+
 const CHANNELS: usize = 4;
-
-/// One picture to draw.
-#[derive(Clone, Debug)]
-pub struct Drawing {
-    /// Without its `<lora:…>` tags.
-    pub prompt: String,
-    pub negative_prompt: String,
-    pub loras: Vec<LoraTag>,
-    pub seed: u64,
-    /// Another drawing that it is on the way to.
-    pub toward: Option<Toward>,
-    /// Size of the first pass in pixels, multiples of 8.
-    pub width: usize,
-    pub height: usize,
-    pub settings: Settings,
-}
-
-/// Where a drawing between two goes.
-#[derive(Clone, Debug)]
-pub struct Toward {
-    pub prompt: String,
-    pub seed: u64,
-    /// How far it is, 0 to 1.
-    pub share: f64,
-}
-
-/// How pictures are drawn.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub prediction: Prediction,
-    pub sampler: Sampler,
-    pub steps: usize,
-    /// Strength of guidance; at 1 the negative prompt does not count.
-    pub cfg_scale: f32,
-    pub clip_skip: usize,
-    pub rng: Rng,
-    /// A picture to start from.
-    pub init_image: Option<Redraw<PathBuf>>,
-    /// A second pass at this factor of the size.
-    pub hires: Option<Redraw<f64>>,
-}
-
-/// Noise over something that is there already, and how much.
-#[derive(Clone, Debug)]
-pub struct Redraw<T> {
-    pub from: T,
-    /// Share of the steps that is drawn anew, up to 1, which leaves nothing; at least one step.
-    pub strength: f64,
-}
-
-impl Drawing {
-    /// The passes that lead to the picture: sizes in latents, and the share of the steps of each.
-    fn passes(&self) -> Vec<Pass> {
-        let of = |factor: f64, pixels: usize| (pixels as f64 * factor / PIXELS as f64).round() as usize;
-        let pass = |factor, strength| Pass { height: of(factor, self.height), width: of(factor, self.width), strength };
-        let first = pass(1.0, self.settings.init_image.as_ref().map_or(1.0, |init| init.strength));
-        let second = self.settings.hires.as_ref().map(|hires| pass(hires.from, hires.strength));
-        std::iter::once(first).chain(second).collect()
-    }
-
-    /// Steps of all passes.
-    ///
-    /// # Errors
-    /// A number of steps or a strength that the sampler cannot run.
-    pub fn steps(&self) -> Result<usize> {
-        self.passes().iter().map(|pass| Ok(self.settings.plan(pass.strength)?.steps())).sum()
-    }
-}
 
 /// A picture, and what its infotext says of its making.
 pub struct Drawn {
     pub picture: RgbImage,
     /// Whether prompt or negative prompt got empty chunks to be as long as the other.
     pub padded: bool,
-}
-
-struct Pass {
-    height: usize,
-    width: usize,
-    strength: f64,
-}
-
-impl Settings {
-    /// What a denoiser is compiled for that draws latents of this size.
-    pub fn shape(&self, height: usize, width: usize, tokens: usize) -> DenoiserShape {
-        DenoiserShape { height, width, tokens, guided: self.cfg_scale != 1.0 }
-    }
-
-    fn plan(&self, strength: f64) -> Result<samplers::Plan> {
-        let schedule = NoiseSchedule::stable_diffusion();
-        Ok(samplers::Plan::new(self.sampler, &schedule, self.prediction, self.steps, strength)?)
-    }
 }
 
 /// Draws with `loras`, which hold every LoRA that the drawings name. `on_step` hears of every step of every picture, and may
@@ -192,13 +106,13 @@ fn denoise(
 ) -> Result<Vec<Latents>> {
     let lora = loras.stack(Part::Unet);
     lora.upload(gpu);
-    let mut easel = Easel { gpu, tensors: &checkpoint.unet, loras, lora, unet: None, denoiser: None };
+    let mut unet = LoadedUNet { gpu, tensors: &checkpoint.unet, loras, lora, unet: None, denoiser: None };
     let mut finished = Vec::with_capacity(drawings.len());
     for ((drawing, guide), start) in drawings.iter().zip(guides).zip(starts) {
-        easel.set_strengths(loras.strengths(Part::Unet, &drawing.loras))?;
+        unet.set_strengths(loras.strengths(Part::Unet, &drawing.loras))?;
         let mut latents = start.clone();
         for pass in drawing.passes() {
-            latents = Some(easel.pass(drawing, guide, &pass, latents, on_step)?);
+            latents = Some(unet.pass(drawing, guide, &pass, latents, on_step)?);
         }
         finished.extend(latents);
     }
@@ -206,7 +120,7 @@ fn denoise(
 }
 
 /// The U-Net, and its program for the latest size.
-struct Easel<'a> {
+struct LoadedUNet<'a> {
     gpu: &'a Gpu,
     tensors: &'a PartTensors,
     loras: &'a LoraSet,
@@ -216,7 +130,7 @@ struct Easel<'a> {
     denoiser: Option<Denoiser>,
 }
 
-impl Easel<'_> {
+impl LoadedUNet<'_> {
     /// Sets the strength of each LoRA; what is no plain LoRA needs the U-Net built anew.
     fn set_strengths(&mut self, strengths: Vec<f32>) -> Result<()> {
         self.lora.set_strengths(self.gpu, &strengths);

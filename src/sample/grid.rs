@@ -6,29 +6,22 @@ use super::fonts::Fonts;
 use super::labels::{Label, line_height};
 use crate::data::names::same_form;
 
-/// Lines of a column's label, and of the title.
+/// Lines of a column's label.
 const MOST_LINES: usize = 6;
 /// The widest row label, as a share of a cell.
 const ROW_LABEL_SHARE: f32 = 0.8;
-const TITLE_SCALE: f32 = 1.3;
 
-/// Draws pictures as a table on white: `cells[row][column]`, `columns` above, `rows` at the left, `title` on top; an
-/// empty text takes no room. Smaller pictures are centred in their cells, missing ones left white.
+/// Draws pictures as a table on white: `cells[row][column]`, `columns` above, `rows` at the left; an empty
+/// text takes no room. Smaller pictures are centred in their cells, missing ones left white.
 ///
 /// Returns the picture, and a note for the user where no font has a sign of the labels.
-pub fn labelled_grid(
-    cells: &[Vec<RgbImage>],
-    columns: &[String],
-    rows: &[String],
-    title: &str,
-) -> (RgbImage, Option<String>) {
+pub fn labelled_grid(cells: &[Vec<RgbImage>], columns: &[String], rows: &[String]) -> (RgbImage, Option<String>) {
     let [columns, rows] = [columns, rows].map(|texts| texts.iter().map(|text| same_form(text)).collect::<Vec<_>>());
-    let title = same_form(title);
-    let fonts = Fonts::for_text(&[columns.concat(), rows.concat(), title.clone()].concat());
-    (draw_grid(cells, &columns, &rows, &title, &fonts), fonts.note())
+    let fonts = Fonts::for_text(&[columns.concat(), rows.concat()].concat());
+    (draw_grid(cells, &columns, &rows, &fonts), fonts.note())
 }
 
-fn draw_grid(cells: &[Vec<RgbImage>], columns: &[String], rows: &[String], title: &str, fonts: &Fonts) -> RgbImage {
+fn draw_grid(cells: &[Vec<RgbImage>], columns: &[String], rows: &[String], fonts: &Fonts) -> RgbImage {
     let table = Table::new(cells, columns.len(), rows.len());
     let row_labels: Vec<Label> = rows.iter().map(|text| table.row_label(text, fonts)).collect();
     let column_labels: Vec<Label> = columns.iter().map(|text| table.column_label(text, fonts)).collect();
@@ -36,13 +29,11 @@ fn draw_grid(cells: &[Vec<RgbImage>], columns: &[String], rows: &[String], title
     let left = table.margin + table.with_margin(beside);
     let width = left + table.offset(table.columns).0 - table.gap + table.margin;
 
-    let title = table.title(title, width, fonts);
     let above = column_labels.iter().map(Label::height).fold(0.0, f32::max);
-    let top = table.margin + table.with_margin(title.height()) + table.with_margin(above);
+    let top = table.margin + table.with_margin(above);
     let height = top + table.offset(table.rows).1 - table.gap + table.margin;
 
     let mut picture = RgbImage::from_pixel(width as u32, height as u32, Rgb([255; 3]));
-    title.draw(&mut picture, (0.0, table.margin), width, 0.5, fonts);
     for (column, label) in column_labels.iter().enumerate() {
         let corner = (left + table.offset(column).0, top - table.margin - label.height());
         label.draw(&mut picture, corner, table.cell.0, 0.5, fonts);
@@ -113,11 +104,6 @@ impl Table {
     fn column_label(&self, text: &str, fonts: &Fonts) -> Label {
         Label::new(text, self.font_size, self.cell.0, MOST_LINES, fonts)
     }
-
-    fn title(&self, text: &str, width: f32, fonts: &Fonts) -> Label {
-        let size = (TITLE_SCALE * self.font_size).round();
-        Label::new(text, size, width - 2.0 * self.margin, MOST_LINES, fonts)
-    }
 }
 
 #[cfg(test)]
@@ -143,9 +129,9 @@ mod tests {
 
     #[test]
     fn every_picture_is_whole_and_labels_take_room() {
-        let (bare, _) = labelled_grid(&cells(3, 2), &[], &[], "");
-        let (labelled, note) =
-            labelled_grid(&cells(3, 2), &texts(&["0", "1", "2"]), &texts(&["a", "b"]), "Muse\u{301}e");
+        let (bare, _) = labelled_grid(&cells(3, 2), &[], &[]);
+        let columns = texts(&["0", "1", "Muse\u{301}e"]);
+        let (labelled, note) = labelled_grid(&cells(3, 2), &columns, &texts(&["a", "b"]));
         assert_eq!(note, None);
         for grid in [&bare, &labelled] {
             assert_eq!(grid.pixels().filter(|pixel| **pixel == INK).count(), 6 * 96 * 64);
@@ -154,7 +140,7 @@ mod tests {
         assert_eq!((left, top), (margin, margin));
         assert_eq!((right + 1 + margin, bottom + 1 + margin), bare.dimensions());
         let (further, lower, ..) = pictures(&labelled);
-        assert!(further > left + 6 && lower > top + 24, "{further} {lower}");
+        assert!(further > left + 6 && lower > top + 12, "{further} {lower}");
     }
 
     #[test]
@@ -162,7 +148,7 @@ mod tests {
         let mut cells = cells(2, 2);
         cells[0][0] = RgbImage::from_pixel(16, 24, Rgb([0, 0, 200]));
         cells[1].pop();
-        let (grid, _) = labelled_grid(&cells, &[], &[], "");
+        let (grid, _) = labelled_grid(&cells, &[], &[]);
         assert_eq!(grid.pixels().filter(|pixel| **pixel == INK).count(), 2 * 96 * 64);
         let small: Vec<_> = grid.enumerate_pixels().filter(|(.., pixel)| pixel[2] == 200).collect();
         assert_eq!((small[0].0, small[0].1, small.len()), (7 + 40, 7 + 20, 16 * 24));
@@ -171,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_grid_of_nothing_is_no_panic() {
-        assert!(labelled_grid(&[], &[], &[], "").0.width() > 0);
-        assert!(labelled_grid(&[vec![]], &texts(&["a"]), &texts(&["b"]), "title").0.width() > 0);
+        assert!(labelled_grid(&[], &[], &[]).0.width() > 0);
+        assert!(labelled_grid(&[vec![]], &texts(&["a"]), &texts(&["b"])).0.width() > 0);
     }
 }

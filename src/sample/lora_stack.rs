@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     gpu::{Buffer, Gpu},
-    nn::{Adapter, Adapters, padded},
+    nn::{Adapter, Adapters, LowRank, padded},
     tape::{DType, Tape},
-    weights::lora::{LoraModule, Part},
+    weights::lora::{LoraModule, Part, Site},
 };
 
 /// What several LoRAs have for one network, on the device.
@@ -33,8 +33,8 @@ impl LoraStack {
     pub fn new(part: Part, loras: &[Vec<LoraModule>]) -> Self {
         let mut by_path: BTreeMap<&str, Vec<(usize, LoraModule)>> = BTreeMap::new();
         for (index, modules) in loras.iter().enumerate() {
-            for module in modules.iter().filter(|module| module.part == part) {
-                by_path.entry(&module.path).or_default().push((index, module.clone()));
+            for module in modules.iter().filter(|module| module.site.part == part) {
+                by_path.entry(&module.site.path).or_default().push((index, module.clone()));
             }
         }
         let modules = by_path.into_values().map(StackedModule::new).collect();
@@ -51,7 +51,7 @@ impl LoraStack {
             };
             let down = matrix("lora_down", &[*rank, *in_features], &module.down);
             let up = matrix("lora_up", &[*out_features, *rank], &module.up);
-            (path.clone(), Adapter { down, up, scale })
+            (path.clone(), Adapter::LowRank(LowRank { down, up, scale }))
         };
         self.modules.iter().map(record).collect()
     }
@@ -74,8 +74,7 @@ impl LoraStack {
 
 impl StackedModule {
     fn new(parts: Vec<(usize, LoraModule)>) -> Self {
-        let LoraModule { path, in_features, out_features, .. } = &parts[0].1;
-        let (path, in_features, out_features) = (path.clone(), *in_features, *out_features);
+        let Site { path, in_features, out_features, .. } = parts[0].1.site.clone();
         let rank = padded(parts.iter().map(|(_, module)| module.rank).sum());
         let declare = |name: &str, width: usize| Buffer::declare(format!("{path}.{name}"), 4 * (rank * width) as u64);
         let (down, up) = (declare("lora_down", in_features), declare("lora_up", out_features));
@@ -107,18 +106,15 @@ impl StackedModule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::lora::SiteKind;
 
     fn module(rank: usize, alpha: f32, first: f32) -> LoraModule {
         let values = |count: usize| (0..count).map(|index| first + index as f32).collect();
         let (in_features, out_features) = (2, 3);
         let (down, up) = (values(rank * in_features), values(out_features * rank));
         LoraModule {
-            part: Part::Unet,
-            path: "a".to_owned(),
-            conv: false,
+            site: Site { part: Part::Unet, path: "a".to_owned(), kind: SiteKind::Linear, in_features, out_features },
             rank,
-            in_features,
-            out_features,
             alpha,
             down,
             up,

@@ -14,7 +14,7 @@ use crate::{
     nn::Builder,
     weights::{
         Checkpoint, PartTensors, SafetensorsFile,
-        lora::{self, Delta, LoraModule, ModuleRef, Part, WeightRef},
+        lora::{self, Delta, LoraModule, Part, Site, SiteKind, WeightRef},
         sha256_hex,
     },
 };
@@ -29,7 +29,7 @@ const HASH_DIGITS: usize = 12;
 /// What of a base model a LoRA can stand on.
 pub struct KnownModules {
     /// Linear layers, which take a LoRA beside their weight.
-    pub modules: Vec<ModuleRef>,
+    pub modules: Vec<Site>,
     /// Every weight that an adapter can change.
     weights: Vec<WeightRef>,
 }
@@ -38,14 +38,13 @@ impl KnownModules {
     /// # Errors
     /// Missing or misshapen tensors.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
-        let builder = Builder::new(&checkpoint.unet);
+        let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
         UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let unet = builder.finish("U-Net")?.modules;
-        let builder = Builder::new(&checkpoint.text_encoder);
+        let mut modules = builder.finish("U-Net")?.sites;
+        let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
         ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-        let text = builder.finish("text encoder")?.modules;
-        let unet = unet.iter().map(|module| module.lora_ref(Part::Unet));
-        let modules = unet.chain(text.iter().map(|module| module.lora_ref(Part::TextEncoder))).collect();
+        modules.extend(builder.finish("text encoder")?.sites);
+        modules.retain(|site| site.kind != SiteKind::Conv3x3);
         let mut weights = checkpoint.unet.weights(Part::Unet);
         weights.extend(checkpoint.text_encoder.weights(Part::TextEncoder));
         Ok(Self { modules, weights })

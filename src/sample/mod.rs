@@ -10,6 +10,7 @@ pub mod axes;
 pub mod case;
 pub mod denoiser;
 pub mod draw;
+mod drawing;
 mod fonts;
 pub mod grid;
 pub mod infotext;

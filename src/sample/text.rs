@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     animation::slerp,
-    draw::Drawing,
+    drawing::Drawing,
     lora_stack::LoraStack,
     loras::LoraSet,
     prompt::{

@@ -16,4 +16,4 @@ pub use op::{Arg, Backward, Launch, Lowering, Op};
 pub use plan::{Plan, prepared_bytes, shared_bytes};
 pub use program::Program;
 pub use record::Tape;
-pub use value::{DType, Value};
+pub use value::{DType, Input, Value};

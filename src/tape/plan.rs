@@ -39,11 +39,6 @@ impl Plan {
         Ok(Self { name: name.to_owned(), tape, launches, preparation, slots, slot_bytes })
     }
 
-    /// Bytes of the slots that activations, gradients and scratch share.
-    pub fn activation_bytes(&self) -> u64 {
-        self.slot_bytes.iter().sum()
-    }
-
     /// Bytes of inputs and kept outputs.
     pub fn kept_bytes(&self) -> u64 {
         let kept = self.tape.kept.iter().map(|(_, value)| self.tape.root(*value).0);

@@ -4,16 +4,18 @@ use std::{collections::HashMap, sync::Once};
 
 use crate::gpu::{Access, Buffer, BufferSlice, Dispatch, Gpu, GpuError, KernelTime, Pending, Sequence};
 
-use super::{Arg, DType, Launch, Plan, Tape, Value, plan::union_of_slots, value::Storage};
+use super::{Arg, DType, Input, Launch, Plan, Tape, Value, plan::union_of_slots, value::Storage};
 
 /// A tape compiled for a device. Replaying it creates nothing: no buffer, bind group or pipeline.
 pub struct Program {
     name: String,
+    /// Of the tape that it was recorded on.
+    tape: u64,
     /// Runs before the first replay.
     preparation: Sequence,
     prepared: Once,
     sequence: Sequence,
-    inputs: HashMap<String, BufferSlice>,
+    inputs: HashMap<Value, BufferSlice>,
     outputs: HashMap<String, BufferSlice>,
     /// What each dispatch writes, for finding the first value that is not finite.
     written: Vec<(String, Vec<(BufferSlice, DType)>)>,
@@ -46,10 +48,10 @@ impl Program {
             Sequence::build(gpu, launches.iter().map(|launch| places.dispatch(gpu, launch)).collect())
         };
         let (preparation, sequence) = (bound(&plan.preparation.launches)?, bound(&plan.launches)?);
-        let named = |value: &Value| (plan.tape.name(*value).to_owned(), places.of(*value));
-        let inputs = plan.tape.inputs.iter().map(named).collect();
+        let inputs = plan.tape.inputs.iter().map(|&value| (value, places.of(value))).collect();
         let outputs = plan.tape.kept.iter().map(|(name, value)| (name.clone(), places.of(*value))).collect();
-        Ok(Self { name: plan.name, preparation, prepared: Once::new(), sequence, inputs, outputs, written })
+        let tape = plan.tape.id;
+        Ok(Self { name: plan.name, tape, preparation, prepared: Once::new(), sequence, inputs, outputs, written })
     }
 
     /// Computes what only depends on weights; those were uploaded before the first replay and do not change.
@@ -60,17 +62,13 @@ impl Program {
     /// Writes an input from its first element.
     ///
     /// # Panics
-    /// On a name that the tape did not record, or a length that differs from the input's.
-    pub fn write<T: bytemuck::NoUninit>(&self, gpu: &Gpu, input: &str, data: &[T]) {
-        let slice = self.inputs.get(input).unwrap_or_else(|| panic!("{}: no input `{input}`", self.name));
+    /// On an input of another tape, or a length that differs from the input's.
+    pub fn write<T: bytemuck::NoUninit>(&self, gpu: &Gpu, input: Input, data: &[T]) {
+        assert_eq!(input.tape, self.tape, "{}: an input of another tape", self.name);
+        let slice = &self.inputs[&input.value];
         let bytes: &[u8] = bytemuck::cast_slice(data);
-        assert_eq!(bytes.len() as u64, slice.bytes, "{}: length of input `{input}`", self.name);
+        assert_eq!(bytes.len() as u64, slice.bytes, "{}: length of input `{}`", self.name, slice.buffer.label());
         gpu.upload(slice, bytes);
-    }
-
-    /// Whether the tape recorded an input of this name that something reads.
-    pub fn has_input(&self, input: &str) -> bool {
-        self.inputs.contains_key(input)
     }
 
     /// Submits one replay without waiting.

@@ -1,11 +1,15 @@
 //! The tape itself: recording.
 
-use std::{ops::Range, rc::Rc};
+use std::{
+    ops::Range,
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use crate::gpu::{Buffer, BufferSlice};
 
 use super::{
-    DType, Lowering, Op, Value,
+    DType, Input, Lowering, Op, Value,
     op::Backward,
     value::{Storage, ValueInfo},
 };
@@ -30,8 +34,10 @@ pub(super) struct Block {
 }
 
 /// A recorded computation: plain data, walked by backward, the memory plan, the compiler and the tests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tape {
+    /// Tells the inputs of one tape from those of another.
+    pub(super) id: u64,
     pub(super) values: Vec<ValueInfo>,
     pub(super) nodes: Vec<Node>,
     pub(super) blocks: Vec<Block>,
@@ -42,8 +48,19 @@ pub struct Tape {
 }
 
 impl Tape {
+    #[expect(clippy::new_without_default, reason = "every tape is another one")]
     pub fn new() -> Self {
-        Self::default()
+        static TAPES: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: TAPES.fetch_add(1, Ordering::Relaxed),
+            values: Vec::new(),
+            nodes: Vec::new(),
+            blocks: Vec::new(),
+            inputs: Vec::new(),
+            kept: Vec::new(),
+            observed: Vec::new(),
+            scope: Vec::new(),
+        }
     }
 
     pub fn shape(&self, value: Value) -> &[usize] {
@@ -62,21 +79,23 @@ impl Tape {
         &self.values[value.0].name
     }
 
-    /// How many nodes are recorded.
-    pub fn node_count(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// An f32 value that the host writes before a replay; see [`super::Program::write`].
-    pub fn input(&mut self, name: &str, shape: &[usize]) -> Value {
+    ///
+    /// # Panics
+    /// Where the tape has an input of this name.
+    pub fn input(&mut self, name: &str, shape: &[usize]) -> Input {
         self.input_of(name, shape, DType::F32)
     }
 
     /// As [`Tape::input`], of any element type.
-    pub fn input_of(&mut self, name: &str, shape: &[usize], dtype: DType) -> Value {
+    ///
+    /// # Panics
+    /// As [`Tape::input`].
+    pub fn input_of(&mut self, name: &str, shape: &[usize], dtype: DType) -> Input {
+        assert!(self.inputs.iter().all(|&known| self.name(known) != name), "two inputs are called `{name}`");
         let value = self.value(name, shape, dtype, Storage::Input);
         self.inputs.push(value);
-        value
+        Input { value, tape: self.id }
     }
 
     /// A value that lies in a buffer outliving the program: a frozen weight or a trained parameter.

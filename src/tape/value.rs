@@ -37,6 +37,13 @@ impl DType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub(super) usize);
 
+/// What the host writes before a replay: a value of one tape, and the handle that [`super::Program::write`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Input {
+    pub value: Value,
+    pub(super) tape: u64,
+}
+
 /// Where a value's bytes lie.
 #[derive(Clone, Debug)]
 pub(super) enum Storage {

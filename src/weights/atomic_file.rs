@@ -77,6 +77,18 @@ fn explain(path: &Path, error: io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context(format!("cannot write {}{advice}", path.display()))
 }
 
+/// Checks that `folder` can be written before anything expensive happens.
+///
+/// # Errors
+/// A folder that cannot be created or written.
+pub fn check_writable(folder: &Path) -> Result<()> {
+    let attempt = || -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        tempfile::NamedTempFile::new_in(folder).map(drop)
+    };
+    attempt().with_context(|| format!("{} cannot be written", folder.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use super::component::Component;
 use super::family;
-use super::folder::{open_component, read_json};
+use super::folder::open_component;
 use super::hashing::ModelHashes;
+use super::json_file::read_json;
 use super::layouts::Layout;
-use super::part_tensors::{Component, PartTensors};
+use super::part_tensors::PartTensors;
 use super::safetensors_file::SafetensorsFile;
 
 /// A name for `base_model` instead of a path.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::component::Component;
+use super::json_file::read_json;
 use super::layouts::Layout;
-use super::part_tensors::{Component, PartTensors};
+use super::part_tensors::PartTensors;
 use super::safetensors_file::SafetensorsFile;
 
 /// Weights and configuration of one component from its own folder, and a warning about foreign tensors.
@@ -23,16 +25,6 @@ pub(super) fn open_component(component: Component, folder: &Path) -> Result<(Par
     let (mut part, warning) = PartTensors::collect(component, Layout::Diffusers, &files, "")?;
     part.set_config(read_json(&folder.join("config.json"))?);
     Ok((part, warning))
-}
-
-/// A JSON file; `None` where there is none.
-pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let value = serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", path.display()))?;
-    Ok(Some(value))
 }
 
 fn stem(component: Component) -> &'static str {

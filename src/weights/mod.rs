@@ -4,10 +4,12 @@
 
 mod atomic_file;
 mod checkpoint;
+mod component;
 mod family;
 mod folder;
 mod half_convert;
 mod hashing;
+mod json_file;
 mod layouts;
 pub mod lora;
 mod model_folder;
@@ -15,8 +17,9 @@ mod part_tensors;
 mod recorded;
 mod safetensors_file;
 mod safetensors_write;
+mod site;
 
-pub use atomic_file::write_atomically;
+pub use atomic_file::{check_writable, write_atomically};
 pub use checkpoint::Checkpoint;
 pub use half_convert::first_non_finite;
 pub use hashing::{ModelHashes, sha256_hex};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::folder::{read_json, weight_files};
+use super::folder::weight_files;
+use super::json_file::read_json;
 use super::part_tensors::PartTensors;
 use super::safetensors_file::SafetensorsFile;
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use lora_wgpu::{
+    check::training::{CaseOptions, GroupError, compare, run},
     gpu::Gpu,
     tape::{Checkpointing, DType},
-    train::case::{CaseOptions, GroupError, compare, run},
     weights::{Checkpoint, OwnedTensor, SafetensorsFile},
 };
 
@@ -129,8 +129,11 @@ fn frozen_weights_on_the_device_do_not_change() {
     for step in 1..=2 {
         assert!(training.step(step, 0.1).finite);
     }
-    let trained = training.lora.read(gpu).expect("the LoRA");
-    assert!(trained.iter().all(|module| module.up.iter().any(|&value| value != 0.0)), "nothing was trained");
+    let trained = training.trained.adapters.read(gpu).expect("the LoRA");
+    assert!(
+        trained.iter().all(|module| module.tensors[1].values.iter().any(|&value| value != 0.0)),
+        "nothing was trained"
+    );
     for (weight, (before, after)) in training.weights.iter().zip(before.iter().zip(read())) {
         assert!(*before == after, "{} changed", weight.name);
     }

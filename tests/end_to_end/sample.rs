@@ -7,6 +7,7 @@ use std::{
 
 use image::RgbImage;
 use lora_wgpu::{
+    adapters::is_target,
     config::LoraTarget,
     gpu::Gpu,
     models::{UNet, UNetConfig, encode::TextEncoder},
@@ -16,10 +17,9 @@ use lora_wgpu::{
         lora_stack::LoraStack,
         loras::{KnownModules, LoraSet},
     },
-    train::lora::is_target,
     weights::{
         Checkpoint, PartTensors, SafetensorsFile,
-        lora::{LoraMetadata, LoraModule, ModuleRef, Part, SavePrecision, write_diffusers, write_kohya},
+        lora::{AdapterModule, LoraMetadata, LoraModule, Part, SavePrecision, Site, write_diffusers, write_kohya},
     },
 };
 
@@ -41,17 +41,12 @@ fn text(path: &Path) -> String {
 fn lora(name: &str, target: LoraTarget, rank: usize, alpha: f32) -> Vec<LoraModule> {
     let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
     let known = KnownModules::of(&checkpoint).expect("a complete checkpoint");
-    let unet = known.modules.into_iter().filter(|module| module.part == Part::Unet && is_target(target, &module.path));
-    let module = |ModuleRef { part, path, conv, in_features, out_features }: ModuleRef| LoraModule {
-        down: uniform(&format!("{name}.{path}.lora_A"), rank * in_features, (in_features as f64).powf(-0.5)),
-        up: uniform(&format!("{name}.{path}.lora_B"), rank * out_features, 0.1),
-        part,
-        path,
-        conv,
-        rank,
-        in_features,
-        out_features,
-        alpha,
+    let unet = known.modules.into_iter().filter(|module| module.part == Part::Unet && is_target(target, module));
+    let module = |site: Site| {
+        let Site { path, in_features, out_features, .. } = &site;
+        let down = uniform(&format!("{name}.{path}.lora_A"), rank * in_features, (*in_features as f64).powf(-0.5));
+        let up = uniform(&format!("{name}.{path}.lora_B"), rank * out_features, 0.1);
+        LoraModule { site, rank, alpha, down, up }
     };
     unet.map(module).collect()
 }
@@ -64,8 +59,13 @@ fn other() -> Vec<LoraModule> {
     lora("other", LoraTarget::Attention, 3, 3.0)
 }
 
+/// As written.
+fn adapters(loras: Vec<LoraModule>) -> Vec<AdapterModule> {
+    loras.into_iter().map(AdapterModule::from).collect()
+}
+
 fn write_style(path: &Path) {
-    write_kohya(path, &style(), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
+    write_kohya(path, &adapters(style()), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
 }
 
 /// The program's check of the recorded sampling case with a LoRA file.
@@ -80,7 +80,7 @@ fn every_step_agrees_with_pytorch_with_either_layout_of_the_lora() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [kohya, diffusers] = ["kohya", "diffusers"].map(|name| folder.path().join(format!("{name}.safetensors")));
     write_style(&kohya);
-    write_diffusers(&diffusers, &style(), SavePrecision::F32).expect("a LoRA file");
+    write_diffusers(&diffusers, &adapters(style()), SavePrecision::F32).expect("a LoRA file");
     for (path, kernels) in [(&kohya, None), (&diffusers, Some("portable"))] {
         let more: Vec<&str> = kernels.iter().flat_map(|&kernels| ["--kernels", kernels]).collect();
         let finished = check(path, &more).expect_success();
@@ -92,7 +92,7 @@ fn every_step_agrees_with_pytorch_with_either_layout_of_the_lora() {
 fn another_lora_misses_the_recorded_steps() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("other.safetensors");
-    write_kohya(&path, &other(), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
+    write_kohya(&path, &adapters(other()), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
     let finished = check(&path, &[]);
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     assert!(finished.stdout.contains("step0/eps_cond"), "{}", finished.stdout);

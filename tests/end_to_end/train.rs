@@ -8,7 +8,7 @@ use lora_wgpu::{
     nn::Builder,
     weights::{
         Checkpoint, SafetensorsFile,
-        lora::{self, LoraModule, ModuleRef, Part},
+        lora::{self, LoraModule, Part, Site, SiteKind},
     },
 };
 
@@ -46,12 +46,12 @@ const METADATA_KEYS: [&str; 24] = [
 ];
 
 /// Every module of the synthetic U-Net that a LoRA can stand on.
-fn modules() -> Vec<ModuleRef> {
+fn modules() -> Vec<Site> {
     let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
-    let builder = Builder::new(&checkpoint.unet);
+    let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
     UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
-    let modules = builder.finish("U-Net").expect("a complete U-Net").modules;
-    modules.iter().map(|module| module.lora_ref(Part::Unet)).collect()
+    let sites = builder.finish("U-Net").expect("a complete U-Net").sites;
+    sites.into_iter().filter(|site| site.kind != SiteKind::Conv3x3).collect()
 }
 
 fn read_lora(path: &Path) -> Vec<LoraModule> {
@@ -111,9 +111,9 @@ fn check_lora_files(workspace: &Workspace) {
     assert_eq!((kohya.len(), diffusers.len()), (192, 192));
     assert!(kohya.iter().all(|module| module.rank == 4 && module.alpha == 8.0));
     for (left, right) in kohya.iter().zip(&diffusers) {
-        assert!(left.up.iter().any(|&value| value != 0.0), "{} was not trained", left.path);
+        assert!(left.up.iter().any(|&value| value != 0.0), "{} was not trained", left.site.path);
         // alpha / rank is 2 here, so that folding it in is exact.
-        assert!(effective(left) == effective(right), "{}: the two layouts differ", left.path);
+        assert!(effective(left) == effective(right), "{}: the two layouts differ", left.site.path);
     }
     let file = SafetensorsFile::open(&workspace.lora()).expect("a LoRA file just written");
     for key in METADATA_KEYS {

@@ -4,7 +4,7 @@ use anyhow::{Result, anyhow, ensure};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
 
-use super::raster::{Channels, Depth, PixelType};
+use super::pixel::{Channels, Depth, PixelType};
 
 /// Of a JPEG picture with four components.
 pub const JPEG_INKS: PixelType = PixelType::new(Channels::Cmyk, Depth::Eight);

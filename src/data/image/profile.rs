@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow, bail};
 use moxcms::{ColorProfile, DataColorSpace, Layout, ProfileText, Transform16BitExecutor, TransformOptions};
 
-use super::raster::Channels;
+use super::pixel::Channels;
 
 /// How far, of 65535, a profile's colours may lie from sRGB's for it to count as sRGB: programs write sRGB with
 /// slightly different primaries and curves, and no 8-bit level changes by more than one.

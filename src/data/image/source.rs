@@ -14,8 +14,9 @@ use super::container::{self, Claims};
 use super::inks;
 use super::jpeg;
 use super::notice::Notice;
+use super::pixel::{Channels, Depth, PixelType};
 use super::profile::Conversion;
-use super::raster::{Channels, Depth, PixelType, Raster};
+use super::raster::Raster;
 use crate::data::foreign;
 
 /// Memory that one picture's samples may take: 200 megapixels of the deepest common kind, RGBA with 16 bits. Pictures

@@ -10,14 +10,16 @@ mod euler;
 mod heun;
 mod lcm;
 mod plan;
+mod run;
 mod sampler;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 pub use plan::{Plan, PlanError};
+pub use run::run;
 pub use sampler::Sampler;
-pub use walk::{Callbacks, ModelCall, StepReport, run};
+pub use walk::{Callbacks, ModelCall, StepReport};
 
 /// Σ weight · vector, element by element: in f64, rounded once.
 fn weighted_sum<const N: usize>(terms: [(f64, &[f32]); N]) -> Vec<f32> {

@@ -1,4 +1,6 @@
-use super::{Plan, Sampler, ddim, dpmpp_2m, dpmpp_sde, euler, heun, lcm, weighted_sum};
+//! A sampling under way: what samplers call, and what they ask of it.
+
+use super::{Plan, weighted_sum};
 use crate::diffusion::schedule::Prediction;
 use crate::diffusion::sigmas::Level;
 
@@ -32,52 +34,16 @@ pub struct Callbacks<'a, E> {
     pub on_step: &'a mut dyn FnMut(StepReport) -> Result<(), E>,
 }
 
-/// Samples: `latents` holds unit normal noise and becomes the finished latents. `image` holds a picture's latents to
-/// begin from, for a plan of strength below 1.
-pub fn run<E>(
-    plan: &Plan,
-    image: Option<&[f32]>,
-    latents: &mut Vec<f32>,
-    callbacks: &mut Callbacks<E>,
-) -> Result<(), E> {
-    *latents = plan.begin(image, latents);
-    let mut walk = Walk { plan, callbacks, calls: 0, previous: None };
-    for (index, levels) in plan.levels.windows(2).enumerate() {
-        let denoised = walk.denoised(latents, levels[0])?;
-        *latents = walk.step(latents, &denoised, levels[0], levels[1])?;
-        let report = StepReport { index, steps: plan.steps(), latents, denoised: &denoised };
-        (walk.callbacks.on_step)(report)?;
-        walk.previous = Some((levels[0], denoised));
-    }
-    Ok(())
-}
-
 /// A sampling under way.
 pub(super) struct Walk<'a, 'b, E> {
-    plan: &'a Plan,
-    callbacks: &'a mut Callbacks<'b, E>,
-    calls: usize,
+    pub plan: &'a Plan,
+    pub callbacks: &'a mut Callbacks<'b, E>,
+    pub calls: usize,
     /// Where the step before began, and its estimate there.
-    previous: Option<(Level, Vec<f32>)>,
+    pub previous: Option<(Level, Vec<f32>)>,
 }
 
 impl<E> Walk<'_, '_, E> {
-    /// The latents at `to` from those at `from`.
-    fn step(&mut self, x: &[f32], denoised: &[f32], from: Level, to: Level) -> Result<Vec<f32>, E> {
-        Ok(match self.plan.sampler {
-            Sampler::Euler => euler::step(x, denoised, from.sigma, to.sigma),
-            Sampler::EulerA => euler::ancestral_step(self, x, denoised, from.sigma, to.sigma),
-            Sampler::Ddim => ddim::step(x, denoised, from, to),
-            Sampler::Heun => heun::step(self, x, denoised, from, to)?,
-            Sampler::Dpmpp2m | Sampler::Dpmpp2mKarras => {
-                let previous = self.previous.as_ref().map(|(level, denoised)| (level.sigma, &denoised[..]));
-                dpmpp_2m::step(x, denoised, previous, from.sigma, to.sigma)
-            }
-            Sampler::DpmppSde => dpmpp_sde::step(self, x, denoised, from.sigma, to.sigma)?,
-            Sampler::Lcm => lcm::step(self, x, denoised, from, to),
-        })
-    }
-
     /// Calls the model and reads its estimate of the noiseless latents x₀ off the answer:
     /// x₀ = (x_vp − √(1−ᾱ)·ε)/√ᾱ = √ᾱ·x_vp − √(1−ᾱ)·v, where x_vp is the U-Net's input.
     pub fn denoised(&mut self, x: &[f32], level: Level) -> Result<Vec<f32>, E> {

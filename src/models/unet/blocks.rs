@@ -2,12 +2,21 @@
 
 use crate::{
     models::resnet::ResnetBlock,
-    nn::{Adapters, Builder, Conv3x3},
+    nn::{Builder, Conv3x3, Recording},
     ops::{self, ConvGeometry},
-    tape::{Tape, Value},
+    tape::Value,
 };
 
 use super::{EPS, UNetConfig, transformer::Transformer};
+
+/// What every layer of the U-Net looks at besides its input.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conditions {
+    /// SiLU of the timestep embedding, (B, T).
+    pub time: Value,
+    /// Text embeddings, (B, M, D).
+    pub context: Value,
+}
 
 /// A resnet and the transformer behind it, where the level has attention.
 #[derive(Clone, Debug)]
@@ -27,10 +36,11 @@ impl Layer {
         }
     }
 
-    fn forward(&self, tape: &mut Tape, x: Value, time: Value, context: Value, adapters: &Adapters) -> Value {
-        let hidden = self.resnet.forward(tape, x, Some(time), adapters);
+    fn forward(&self, recording: &mut Recording<'_>, x: Value, conditions: Conditions) -> Value {
+        let Conditions { time, context } = conditions;
+        let hidden = self.resnet.forward(recording, x, Some(time));
         match &self.attention {
-            Some(attention) => attention.forward(tape, hidden, context, adapters),
+            Some(attention) => attention.forward(recording, hidden, context),
             None => hidden,
         }
     }
@@ -68,23 +78,21 @@ impl DownBlock {
     /// Pushes what the way up needs onto `skips`.
     pub fn forward(
         &self,
-        tape: &mut Tape,
+        recording: &mut Recording<'_>,
         mut hidden: Value,
-        time: Value,
-        context: Value,
-        adapters: &Adapters,
+        conditions: Conditions,
         skips: &mut Vec<Value>,
     ) -> Value {
         for layer in &self.layers {
-            hidden = tape.block(|tape| layer.forward(tape, hidden, time, context, adapters));
+            hidden = recording.block(|recording| layer.forward(recording, hidden, conditions));
             skips.push(hidden);
         }
         if let Some(downsampler) = &self.downsampler {
-            hidden = downsampler.forward(tape, hidden);
-            tape.observe(&format!("{}.downsamplers.0", self.path), hidden);
+            hidden = downsampler.forward(recording, hidden);
+            recording.tape.observe(&format!("{}.downsamplers.0", self.path), hidden);
             skips.push(hidden);
         }
-        tape.observe(&self.path, hidden);
+        recording.tape.observe(&self.path, hidden);
         hidden
     }
 }
@@ -112,13 +120,14 @@ impl MidBlock {
         }
     }
 
-    pub fn forward(&self, tape: &mut Tape, x: Value, time: Value, context: Value, adapters: &Adapters) -> Value {
-        let out = tape.block(|tape| {
-            let hidden = self.first.forward(tape, x, Some(time), adapters);
-            let hidden = self.attention.forward(tape, hidden, context, adapters);
-            self.last.forward(tape, hidden, Some(time), adapters)
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value, conditions: Conditions) -> Value {
+        let Conditions { time, context } = conditions;
+        let out = recording.block(|recording| {
+            let hidden = self.first.forward(recording, x, Some(time));
+            let hidden = self.attention.forward(recording, hidden, context);
+            self.last.forward(recording, hidden, Some(time))
         });
-        tape.observe(&self.path, out);
+        recording.tape.observe(&self.path, out);
         out
     }
 }
@@ -157,32 +166,32 @@ impl UpBlock {
     /// Pops a skip for each resnet.
     pub fn forward(
         &self,
-        tape: &mut Tape,
+        recording: &mut Recording<'_>,
         mut hidden: Value,
-        time: Value,
-        context: Value,
-        adapters: &Adapters,
+        conditions: Conditions,
         skips: &mut Vec<Value>,
     ) -> Value {
         for layer in &self.layers {
             let skip = skips.pop().expect("the way down pushed a skip for each resnet on the way up");
-            hidden = tape.block(|tape| {
-                let joined = tape.scope(&self.path, |tape| ops::concat(tape, hidden, skip));
-                layer.forward(tape, joined, time, context, adapters)
+            hidden = recording.block(|recording| {
+                let joined = recording.tape.scope(&self.path, |tape| ops::concat(tape, hidden, skip));
+                layer.forward(recording, joined, conditions)
             });
         }
         if let Some(upsampler) = &self.upsampler {
             // A level with an odd side was rounded up on the way down: the way up takes the skip's size.
             let skip = *skips.last().expect("the finer levels' skips are still there");
-            let (height, width) = (tape.shape(skip)[1], tape.shape(skip)[2]);
-            let larger = tape.scope(&self.path, |tape| {
+            let &[_, height, width, _] = recording.tape.shape(skip) else {
+                panic!("{}: a skip is a picture", self.path)
+            };
+            let larger = recording.tape.scope(&self.path, |tape| {
                 let doubled = ops::upsample_nearest(tape, hidden);
                 ops::crop(tape, doubled, height, width)
             });
-            hidden = upsampler.forward(tape, larger);
-            tape.observe(&format!("{}.upsamplers.0", self.path), hidden);
+            hidden = upsampler.forward(recording, larger);
+            recording.tape.observe(&format!("{}.upsamplers.0", self.path), hidden);
         }
-        tape.observe(&self.path, hidden);
+        recording.tape.observe(&self.path, hidden);
         hidden
     }
 }

@@ -7,12 +7,12 @@ mod transformer;
 pub use config::UNetConfig;
 
 use crate::{
-    nn::{Adapters, Builder, Conv3x3, GroupNorm, Linear},
+    nn::{Builder, Conv3x3, GroupNorm, Linear, Recording},
     ops::{self, ConvGeometry},
-    tape::{Tape, Value},
+    tape::{DType, Value},
 };
 
-use blocks::{DownBlock, MidBlock, UpBlock};
+use blocks::{Conditions, DownBlock, MidBlock, UpBlock};
 
 /// Eps of every GroupNorm in resnets and of `conv_norm_out`.
 const EPS: f32 = 1e-5;
@@ -29,6 +29,17 @@ pub struct UNet {
     up_blocks: Vec<UpBlock>,
     conv_norm_out: GroupNorm,
     conv_out: Conv3x3,
+}
+
+/// What the U-Net is given.
+#[derive(Clone, Copy, Debug)]
+pub struct UNetInputs {
+    /// Noisy latents, (B, H, W, 4).
+    pub sample: Value,
+    /// Sinusoidal embedding, (B, C₀), see [`ops::timestep_embedding`].
+    pub timestep: Value,
+    /// Text embeddings, (B, M, D).
+    pub context: Value,
 }
 
 impl UNet {
@@ -49,45 +60,39 @@ impl UNet {
         }
     }
 
-    /// Records the forward pass.
-    ///
-    /// * `sample`: noisy latents (B, H, W, 4)
-    /// * `timestep`: sinusoidal embedding (B, C₀), see [`ops::timestep_embedding`]
-    /// * `context`: text embeddings (B, M, D)
-    ///
-    /// Gives (B, H, W, 4), for any H and W.
-    pub fn forward(
-        &self,
-        tape: &mut Tape,
-        sample: Value,
-        timestep: Value,
-        context: Value,
-        adapters: &Adapters,
-    ) -> Value {
-        let time = self.time_embedding(tape, timestep, adapters);
-        let mut hidden = self.conv_in.forward(tape, sample);
-        tape.observe("conv_in", hidden);
+    /// Records the forward pass with activations stored as F32 or F16; gives (B, H, W, 4) in F32, for any H and W.
+    pub fn predict(&self, recording: &mut Recording<'_>, inputs: UNetInputs, activations: DType) -> Value {
+        let [sample, context] =
+            [inputs.sample, inputs.context].map(|value| ops::convert(recording.tape, value, activations));
+        let prediction = self.forward(recording, UNetInputs { sample, context, ..inputs });
+        ops::convert(recording.tape, prediction, DType::F32)
+    }
+
+    fn forward(&self, recording: &mut Recording<'_>, UNetInputs { sample, timestep, context }: UNetInputs) -> Value {
+        let conditions = Conditions { time: self.time_embedding(recording, timestep), context };
+        let mut hidden = self.conv_in.forward(recording, sample);
+        recording.tape.observe("conv_in", hidden);
         let mut skips = vec![hidden];
         for block in &self.down_blocks {
-            hidden = block.forward(tape, hidden, time, context, adapters, &mut skips);
+            hidden = block.forward(recording, hidden, conditions, &mut skips);
         }
-        hidden = self.mid_block.forward(tape, hidden, time, context, adapters);
+        hidden = self.mid_block.forward(recording, hidden, conditions);
         for block in &self.up_blocks {
-            hidden = block.forward(tape, hidden, time, context, adapters, &mut skips);
+            hidden = block.forward(recording, hidden, conditions, &mut skips);
         }
         // The norm without its SiLU is only for who observes it: the compiler drops it where nobody does.
-        let normed = self.conv_norm_out.forward(tape, hidden);
-        tape.observe("conv_norm_out", normed);
-        hidden = self.conv_norm_out.forward_silu(tape, hidden);
-        self.conv_out.forward(tape, hidden)
+        let normed = self.conv_norm_out.forward(recording.tape, hidden);
+        recording.tape.observe("conv_norm_out", normed);
+        hidden = self.conv_norm_out.forward_silu(recording.tape, hidden);
+        self.conv_out.forward(recording, hidden)
     }
 
     /// SiLU of the timestep embedding, which is all that the blocks read of it.
-    fn time_embedding(&self, tape: &mut Tape, timestep: Value, adapters: &Adapters) -> Value {
-        let hidden = self.time_linear_1.forward(tape, timestep, adapters);
-        let hidden = ops::silu(tape, hidden);
-        let embedding = self.time_linear_2.forward(tape, hidden, adapters);
-        tape.observe("time_embedding", embedding);
-        ops::silu(tape, embedding)
+    fn time_embedding(&self, recording: &mut Recording<'_>, timestep: Value) -> Value {
+        let hidden = self.time_linear_1.forward(recording, timestep);
+        let hidden = ops::silu(recording.tape, hidden);
+        let embedding = self.time_linear_2.forward(recording, hidden);
+        recording.tape.observe("time_embedding", embedding);
+        ops::silu(recording.tape, embedding)
     }
 }

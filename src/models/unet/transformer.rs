@@ -1,9 +1,9 @@
 //! diffusers' `Transformer2DModel` with one `BasicTransformerBlock`.
 
 use crate::{
-    nn::{Adapters, Attention, Builder, GegluFeedForward, GroupNorm, LayerNorm, Linear},
+    nn::{Attention, Builder, GegluFeedForward, GroupNorm, LayerNorm, Linear, Recording},
     ops,
-    tape::{Tape, Value},
+    tape::Value,
 };
 
 use super::UNetConfig;
@@ -44,18 +44,20 @@ impl Transformer {
     }
 
     /// `x`: (B, H, W, C); `context`: (B, M, D).
-    pub fn forward(&self, tape: &mut Tape, x: Value, context: Value, adapters: &Adapters) -> Value {
-        let &[batch, height, width, channels] = tape.shape(x) else { panic!("{}: not (B, H, W, C)", self.path) };
+    pub fn forward(&self, recording: &mut Recording<'_>, x: Value, context: Value) -> Value {
+        let &[batch, height, width, channels] = recording.tape.shape(x) else {
+            panic!("{}: not (B, H, W, C)", self.path)
+        };
         let tokens = [batch, height * width, channels];
-        let normed = self.norm.forward(tape, x);
-        let mut hidden = tape.reshape(normed, &tokens);
-        hidden = self.proj_in.forward(tape, hidden, adapters);
-        hidden = self.block.forward(tape, hidden, context, adapters);
-        hidden = self.proj_out.forward(tape, hidden, adapters);
-        let residual = tape.reshape(x, &tokens);
-        hidden = tape.scope(&self.path, |tape| ops::add(tape, hidden, residual));
-        let out = tape.reshape(hidden, &[batch, height, width, channels]);
-        tape.observe(&self.path, out);
+        let normed = self.norm.forward(recording.tape, x);
+        let mut hidden = recording.tape.reshape(normed, &tokens);
+        hidden = self.proj_in.forward(recording, hidden);
+        hidden = self.block.forward(recording, hidden, context);
+        hidden = self.proj_out.forward(recording, hidden);
+        let residual = recording.tape.reshape(x, &tokens);
+        hidden = recording.tape.scope(&self.path, |tape| ops::add(tape, hidden, residual));
+        let out = recording.tape.reshape(hidden, &[batch, height, width, channels]);
+        recording.tape.observe(&self.path, out);
         out
     }
 }
@@ -74,18 +76,18 @@ impl TransformerBlock {
     }
 
     /// `x`: (B, N, C).
-    fn forward(&self, tape: &mut Tape, x: Value, context: Value, adapters: &Adapters) -> Value {
-        let add = |tape: &mut Tape, a, b| tape.scope(&self.path, |tape| ops::add(tape, a, b));
-        let normed = self.norm1.forward(tape, x);
-        let attended = self.attn1.forward(tape, normed, normed, adapters);
-        let x = add(tape, attended, x);
-        let normed = self.norm2.forward(tape, x);
-        let attended = self.attn2.forward(tape, normed, context, adapters);
-        let x = add(tape, attended, x);
-        let normed = self.norm3.forward(tape, x);
-        let fed = self.ff.forward(tape, normed, adapters);
-        let x = add(tape, fed, x);
-        tape.observe(&self.path, x);
+    fn forward(&self, recording: &mut Recording<'_>, x: Value, context: Value) -> Value {
+        let add = |recording: &mut Recording<'_>, a, b| recording.tape.scope(&self.path, |tape| ops::add(tape, a, b));
+        let normed = self.norm1.forward(recording.tape, x);
+        let attended = self.attn1.forward(recording, normed, normed);
+        let x = add(recording, attended, x);
+        let normed = self.norm2.forward(recording.tape, x);
+        let attended = self.attn2.forward(recording, normed, context);
+        let x = add(recording, attended, x);
+        let normed = self.norm3.forward(recording.tape, x);
+        let fed = self.ff.forward(recording, normed);
+        let x = add(recording, fed, x);
+        recording.tape.observe(&self.path, x);
         x
     }
 }

@@ -6,7 +6,7 @@ mod text_encoder;
 mod unet;
 mod vae;
 
-use super::part_tensors::Component;
+use super::component::Component;
 
 /// How the tensors of a file are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

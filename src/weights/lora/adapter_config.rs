@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 use super::Part;
-use crate::weights::folder::read_json;
+use crate::weights::json_file::read_json;
 use crate::weights::safetensors_file::SafetensorsFile;
 
 /// The header entry that diffusers' readers look for.

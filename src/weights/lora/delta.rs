@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::Part;
 use super::adapter_config::AdapterConfig;
 use super::keys::Role;
-use super::read::{finite_values, scalar};
+use super::values::{finite_values, scalar};
 use crate::weights::safetensors_file::Tensor;
 
 /// A weight that an adapter can change: a linear layer's, `[out, in]`, or a convolution's, `[out, in, h, w]`.

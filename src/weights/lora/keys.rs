@@ -1,6 +1,6 @@
 //! Tensor names in LoRA files: built for two layouts, understood for all.
 
-use super::Part;
+use super::{DOWN, MAGNITUDE, Part, UP};
 
 /// Which of a module's tensors a key names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,18 +33,22 @@ pub(super) fn kohya_name(part: Part, path: &str) -> String {
     format!("{prefix}{}", path.replace('.', "_"))
 }
 
-/// diffusers' keys `(down, up)` of a module.
+/// diffusers' key of a module's tensor, which LyCORIS calls `name`; `None` where diffusers has none.
 ///
 /// diffusers' own writer uses these names for attention only and leaves `lora_A`, `lora_B` on feed-forward layers and
 /// projections; its reader then judges a whole file by its first key and drops the attention (seen with diffusers
 /// 0.42). With one naming throughout it loads every module.
-pub(super) fn diffusers_keys(part: Part, path: &str) -> (String, String) {
+pub(super) fn diffusers_key(part: Part, path: &str, name: &str) -> Option<String> {
     let (prefix, matrices) = match part {
         Part::Unet => ("unet", "lora"),
         Part::TextEncoder => ("text_encoder", "lora_linear_layer"),
     };
-    let key = |matrix| format!("{prefix}.{path}.{matrices}.{matrix}.weight");
-    (key("down"), key("up"))
+    match name {
+        DOWN => Some(format!("{prefix}.{path}.{matrices}.down.weight")),
+        UP => Some(format!("{prefix}.{path}.{matrices}.up.weight")),
+        MAGNITUDE => Some(format!("{prefix}.{path}.lora_magnitude_vector")),
+        _ => None,
+    }
 }
 
 /// Ends of keys, over all layouts.
@@ -144,9 +148,13 @@ mod tests {
 
     #[test]
     fn diffusers_keys_have_one_naming_throughout() {
-        assert_eq!(diffusers_keys(Part::Unet, "a.to_out.0").0, "unet.a.to_out.0.lora.down.weight");
-        assert_eq!(diffusers_keys(Part::Unet, "a.ff.net.2").1, "unet.a.ff.net.2.lora.up.weight");
-        assert_eq!(diffusers_keys(Part::TextEncoder, "t.fc1").1, "text_encoder.t.fc1.lora_linear_layer.up.weight");
+        for (part, path, name, key) in [
+            (Part::Unet, "a.to_out.0", DOWN, "unet.a.to_out.0.lora.down.weight"),
+            (Part::Unet, "a.ff.net.2", UP, "unet.a.ff.net.2.lora.up.weight"),
+            (Part::TextEncoder, "t.fc1", UP, "text_encoder.t.fc1.lora_linear_layer.up.weight"),
+        ] {
+            assert_eq!(diffusers_key(part, path, name).as_deref(), Some(key));
+        }
     }
 
     #[test]

@@ -9,48 +9,69 @@ mod keys;
 mod metadata;
 mod read;
 mod refuse;
+mod values;
 mod write;
 
+pub use super::site::{Part, Site, SiteKind};
 pub use delta::{Delta, WeightRef};
 pub use metadata::{BucketCount, DatasetDir, LoraMetadata};
 pub use read::{LoraFileContents, read, read_any};
-pub use write::{SavePrecision, write_diffusers, write_kohya};
+pub use write::{SavePrecision, diffusers_lacks, write_diffusers, write_kohya};
 
-/// The network a module belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
-    Unet,
-    TextEncoder,
-}
-
-/// A linear layer or 1×1 convolution that a LoRA can stand on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModuleRef {
-    pub part: Part,
-    /// diffusers' module path, such as `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q`.
-    pub path: String,
-    /// Whether the base weight is a 1×1 convolution, `[out, in, 1, 1]`.
-    pub conv: bool,
-    pub in_features: usize,
-    pub out_features: usize,
-}
-
-/// The LoRA of one module.
+/// The LoRA of one linear layer or 1×1 convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraModule {
-    pub part: Part,
-    /// diffusers' module path.
-    pub path: String,
-    /// Whether the base weight is a 1×1 convolution; files then carry two more axes of length 1.
-    pub conv: bool,
+    pub site: Site,
     pub rank: usize,
-    pub in_features: usize,
-    pub out_features: usize,
     pub alpha: f32,
     /// `(rank, in_features)`, row-major.
     pub down: Vec<f32>,
     /// `(out_features, rank)`, row-major.
     pub up: Vec<f32>,
+}
+
+/// An adapter of any kind on one layer, as a file holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdapterModule {
+    pub site: Site,
+    pub rank: usize,
+    pub alpha: f32,
+    pub tensors: Vec<AdapterTensor>,
+}
+
+/// One of an adapter's tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdapterTensor {
+    /// As kohya and LyCORIS call it, such as `lora_down.weight` or `hada_w1_a`.
+    pub name: &'static str,
+    /// In the file.
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
+}
+
+impl AdapterModule {
+    /// The tensor called `name`.
+    pub fn tensor(&self, name: &str) -> Option<&AdapterTensor> {
+        self.tensors.iter().find(|tensor| tensor.name == name)
+    }
+}
+
+/// kohya's names of a LoRA's matrices.
+pub const DOWN: &str = "lora_down.weight";
+pub const UP: &str = "lora_up.weight";
+/// LyCORIS' name of DoRA's magnitudes.
+pub const MAGNITUDE: &str = "dora_scale";
+
+impl From<LoraModule> for AdapterModule {
+    fn from(LoraModule { site, rank, alpha, down, up }: LoraModule) -> Self {
+        let down_shape = [&[rank, site.in_features], site.kind.kernel()].concat();
+        let up_shape = [&[site.out_features, rank], site.kind.ones()].concat();
+        let tensors = vec![
+            AdapterTensor { name: DOWN, shape: down_shape, values: down },
+            AdapterTensor { name: UP, shape: up_shape, values: up },
+        ];
+        Self { site, rank, alpha, tensors }
+    }
 }
 
 #[cfg(test)]

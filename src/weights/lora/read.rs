@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use super::adapter_config::AdapterConfig;
 use super::keys::{self, ModuleName, Role};
 use super::refuse::{not_plain, other_families};
-use super::{Delta, LoraModule, ModuleRef, Part, WeightRef};
-use crate::weights::half_convert::first_non_finite;
+use super::values::{finite_values, scalar};
+use super::{Delta, LoraModule, Part, Site, WeightRef};
 use crate::weights::safetensors_file::{SafetensorsFile, Tensor};
 
 /// What a LoRA file holds.
@@ -32,7 +32,7 @@ pub struct LoraFileContents {
 /// # Errors
 /// A damaged file; a LoRA for another family of models; LoHa, LoKr, DoRA and their like; keys that belong to no known
 /// module; halves of pairs; shapes that do not fit; NaN or infinity. Each names the file and the tensor.
-pub fn read(path: &Path, known_modules: &[ModuleRef]) -> Result<LoraFileContents> {
+pub fn read(path: &Path, known_modules: &[Site]) -> Result<LoraFileContents> {
     let file = SafetensorsFile::open(path)?;
     not_plain(file.tensors().map(|tensor| tensor.name))
         .and_then(|()| read_file(&file, known_modules, &[]))
@@ -43,12 +43,12 @@ pub fn read(path: &Path, known_modules: &[ModuleRef]) -> Result<LoraFileContents
 ///
 /// # Errors
 /// As [`read`], but for those.
-pub fn read_any(path: &Path, known_modules: &[ModuleRef], weights: &[WeightRef]) -> Result<LoraFileContents> {
+pub fn read_any(path: &Path, known_modules: &[Site], weights: &[WeightRef]) -> Result<LoraFileContents> {
     let file = SafetensorsFile::open(path)?;
     read_file(&file, known_modules, weights).with_context(|| format!("cannot use the LoRA {}", path.display()))
 }
 
-fn read_file(file: &SafetensorsFile, known_modules: &[ModuleRef], weights: &[WeightRef]) -> Result<LoraFileContents> {
+fn read_file(file: &SafetensorsFile, known_modules: &[Site], weights: &[WeightRef]) -> Result<LoraFileContents> {
     other_families(file.tensors().map(|tensor| tensor.name))?;
     let Sorted { mut plain, others } = sort_by_module(file, known_modules, weights)?;
     let config = AdapterConfig::of(file)?;
@@ -91,11 +91,7 @@ struct ModuleTensors<'a> {
 }
 
 /// Groups tensors by their module.
-fn sort_by_module<'a>(
-    file: &'a SafetensorsFile,
-    known_modules: &[ModuleRef],
-    weights: &[WeightRef],
-) -> Result<Sorted<'a>> {
+fn sort_by_module<'a>(file: &'a SafetensorsFile, known_modules: &[Site], weights: &[WeightRef]) -> Result<Sorted<'a>> {
     let (modules, mut unmatched) = by_name(file)?;
     let known = index_by_name(known_modules.iter().map(|module| (module.part, &module.path)));
     let known_weights = index_by_name(weights.iter().map(|weight| (weight.part, &weight.path)));
@@ -164,7 +160,7 @@ fn refuse_unmatched(unmatched: &[&str], nothing_matched: bool) -> Result<()> {
 
 impl ModuleTensors<'_> {
     /// The module's LoRA, and whether the file states its alpha.
-    fn into_lora(self, module: &ModuleRef, config: Option<&AdapterConfig>) -> Result<(LoraModule, bool)> {
+    fn into_lora(self, module: &Site, config: Option<&AdapterConfig>) -> Result<(LoraModule, bool)> {
         let (down, up) = match (self.down, self.up) {
             (Some(down), Some(up)) => (down, up),
             (Some(lone), None) | (None, Some(lone)) => bail!("{} has no counterpart", lone.name),
@@ -178,12 +174,8 @@ impl ModuleTensors<'_> {
             None => config.and_then(|config| config.alpha(module.part, &module.path, rank)),
         };
         let lora = LoraModule {
-            part: module.part,
-            path: module.path.clone(),
-            conv: module.conv,
+            site: module.clone(),
             rank,
-            in_features: module.in_features,
-            out_features: module.out_features,
             alpha: stated.unwrap_or(rank as f32),
             down: finite_values(&down)?,
             up: finite_values(&up)?,
@@ -210,18 +202,4 @@ fn require_shape(tensor: &Tensor, expected: [usize; 2]) -> Result<()> {
         tensor.name,
         tensor.shape
     )
-}
-
-pub(super) fn scalar(tensor: &Tensor) -> Result<f32> {
-    match finite_values(tensor)?[..] {
-        [value] => Ok(value),
-        _ => bail!("{} has shape {:?}, expected one number", tensor.name, tensor.shape),
-    }
-}
-
-pub(super) fn finite_values(tensor: &Tensor) -> Result<Vec<f32>> {
-    if let Some(index) = first_non_finite(tensor) {
-        bail!("{} holds NaN or infinity at element {index}: the file is broken", tensor.name);
-    }
-    tensor.to_f32()
 }

@@ -10,11 +10,12 @@ use crate::weights::{OwnedTensor, SafetensorsFile, StorageType, sha256_hex, writ
 const QUERY: &str = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q";
 const OUT: &str = "mid_block.attentions.0.transformer_blocks.0.attn2.to_out.0";
 
-fn module(part: Part, path: &str, conv: bool) -> ModuleRef {
-    ModuleRef { part, path: path.to_owned(), conv, in_features: 5, out_features: 3 }
+fn module(part: Part, path: &str, conv: bool) -> Site {
+    let kind = if conv { SiteKind::Conv1x1 } else { SiteKind::Linear };
+    Site { part, path: path.to_owned(), kind, in_features: 5, out_features: 3 }
 }
 
-fn known() -> Vec<ModuleRef> {
+fn known() -> Vec<Site> {
     vec![
         module(Part::Unet, QUERY, false),
         module(Part::Unet, "mid_block.attentions.0.proj_in", true),
@@ -25,15 +26,11 @@ fn known() -> Vec<ModuleRef> {
 }
 
 /// Rank 2, alpha 3, values that f16 and bf16 hold exactly.
-fn lora(module: &ModuleRef) -> LoraModule {
+fn lora(module: &Site) -> LoraModule {
     let values = |n: usize| (0..n).map(|i| i as f32 * 0.25 - 1.0).collect();
     LoraModule {
-        part: module.part,
-        path: module.path.clone(),
-        conv: module.conv,
+        site: module.clone(),
         rank: 2,
-        in_features: module.in_features,
-        out_features: module.out_features,
         alpha: 3.0,
         down: values(2 * module.in_features),
         up: values(2 * module.out_features),
@@ -42,6 +39,11 @@ fn lora(module: &ModuleRef) -> LoraModule {
 
 fn loras() -> Vec<LoraModule> {
     known().iter().map(lora).collect()
+}
+
+/// As written.
+fn adapters(loras: &[LoraModule]) -> Vec<AdapterModule> {
+    loras.iter().cloned().map(AdapterModule::from).collect()
 }
 
 fn metadata() -> LoraMetadata {
@@ -73,7 +75,7 @@ fn a_kohya_file_comes_back_as_it_was() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("peony.safetensors");
     for precision in [SavePrecision::F32, SavePrecision::F16, SavePrecision::BF16] {
-        write_kohya(&path, &loras(), &metadata(), precision)?;
+        write_kohya(&path, &adapters(&loras()), &metadata(), precision)?;
         let contents = read(&path, &known())?;
         assert_eq!(contents.modules, loras());
         assert!(contents.warnings.is_empty());
@@ -86,7 +88,7 @@ fn a_kohya_file_comes_back_as_it_was() -> Result<()> {
 fn a_kohya_file_holds_kohya_keys_only() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("peony.safetensors");
-    write_kohya(&path, &loras(), &metadata(), SavePrecision::F16)?;
+    write_kohya(&path, &adapters(&loras()), &metadata(), SavePrecision::F16)?;
     let file = SafetensorsFile::open(&path)?;
     assert_eq!(file.tensors().count(), 3 * loras().len());
     for tensor in file.tensors() {
@@ -104,9 +106,9 @@ fn hashes_cover_tensors_and_training_metadata_only() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("peony.safetensors");
     // Wide enough to fill the legacy hash's window, which begins after the first MiB.
-    let wide = lora(&ModuleRef { in_features: 150_000, ..module(Part::Unet, QUERY, false) });
+    let wide = lora(&Site { in_features: 150_000, ..module(Part::Unet, QUERY, false) });
     let written = |metadata: LoraMetadata| -> Result<SafetensorsFile> {
-        write_kohya(&path, std::slice::from_ref(&wide), &metadata, SavePrecision::F32)?;
+        write_kohya(&path, &[wide.clone().into()], &metadata, SavePrecision::F32)?;
         SafetensorsFile::open(&path)
     };
     let file = written(metadata())?;
@@ -126,7 +128,7 @@ fn hashes_cover_tensors_and_training_metadata_only() -> Result<()> {
 fn a_diffusers_file_has_alpha_folded_in() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("pytorch_lora_weights.safetensors");
-    write_diffusers(&path, &loras(), SavePrecision::F32)?;
+    write_diffusers(&path, &adapters(&loras()), SavePrecision::F32)?;
     let contents = read(&path, &known())?;
     assert!(contents.warnings.is_empty(), "{:?}", contents.warnings);
     for (read, original) in contents.modules.iter().zip(loras()) {
@@ -149,7 +151,7 @@ fn old_processor_files_are_read_with_alpha_as_rank() -> Result<()> {
     let key = |matrix| format!("unet.{attention}.processor.to_out_lora.{matrix}.weight");
     let contents = read_tensors(vec![f32_tensor(&key("down"), &[2, 5]), f32_tensor(&key("up"), &[3, 2])])?;
     assert_eq!(contents.modules.len(), 1);
-    assert_eq!((contents.modules[0].path.as_str(), contents.modules[0].alpha), (OUT, 2.0));
+    assert_eq!((contents.modules[0].site.path.as_str(), contents.modules[0].alpha), (OUT, 2.0));
     assert!(contents.warnings[0].contains("state no alpha"));
     Ok(())
 }
@@ -181,10 +183,10 @@ fn values_that_are_not_numbers_are_never_written() -> Result<()> {
     ] {
         let mut loras = loras();
         loras[1].up[4] = value;
-        let error = write_kohya(&path, &loras, &metadata(), precision).expect_err("a bad value");
+        let error = write_kohya(&path, &adapters(&loras), &metadata(), precision).expect_err("a bad value");
         let text = format!("{error:#}");
         assert!(text.contains(expected) && text.contains("proj_in.lora_up.weight"), "{text}");
-        assert!(write_diffusers(&path, &loras, precision).is_err());
+        assert!(write_diffusers(&path, &adapters(&loras), precision).is_err());
         assert!(!path.exists());
     }
     Ok(())

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::adapter_config::HEADER_KEY;
-use super::{LoraMetadata, LoraModule, Part, keys};
+use super::{AdapterModule, AdapterTensor, LoraMetadata, MAGNITUDE, Part, Site, UP, keys};
 use crate::weights::half_convert::first_non_finite;
 use crate::weights::hashing::{legacy_hash, sha256_hex};
 use crate::weights::safetensors_file::{StorageType, Tensor};
@@ -52,7 +52,7 @@ impl From<SavePrecision> for StorageType {
 /// A value that is not finite or too large for the precision, named; trouble with the disk.
 pub fn write_kohya(
     path: &Path,
-    modules: &[LoraModule],
+    modules: &[AdapterModule],
     metadata: &LoraMetadata,
     precision: SavePrecision,
 ) -> Result<()> {
@@ -68,7 +68,7 @@ pub fn write_kohya(
 ///
 /// # Errors
 /// As [`write_kohya`].
-pub fn write_diffusers(path: &Path, modules: &[LoraModule], precision: SavePrecision) -> Result<()> {
+pub fn write_diffusers(path: &Path, modules: &[AdapterModule], precision: SavePrecision) -> Result<()> {
     let tensors = all_tensors(modules, diffusers_tensors, precision)
         .with_context(|| format!("cannot write {}", path.display()))?;
     let metadata = BTreeMap::from([
@@ -78,10 +78,10 @@ pub fn write_diffusers(path: &Path, modules: &[LoraModule], precision: SavePreci
     write_safetensors(path, tensors, &metadata)
 }
 
-type ModuleTensors = fn(&LoraModule, SavePrecision) -> Result<Vec<OwnedTensor>>;
+type ModuleTensors = fn(&AdapterModule, SavePrecision) -> Result<Vec<OwnedTensor>>;
 
 fn all_tensors(
-    modules: &[LoraModule],
+    modules: &[AdapterModule],
     tensors_of: ModuleTensors,
     precision: SavePrecision,
 ) -> Result<Vec<OwnedTensor>> {
@@ -92,36 +92,45 @@ fn all_tensors(
     Ok(tensors)
 }
 
-fn kohya_tensors(module: &LoraModule, precision: SavePrecision) -> Result<Vec<OwnedTensor>> {
-    let name = keys::kohya_name(module.part, &module.path);
-    let key = |end| format!("{name}.{end}");
-    Ok(vec![
-        stored(key("lora_down.weight"), down_shape(module), &module.down, precision)?,
-        stored(key("lora_up.weight"), up_shape(module), &module.up, precision)?,
-        stored(key("alpha"), Vec::new(), &[module.alpha], SavePrecision::F32)?,
-    ])
+fn kohya_tensors(module: &AdapterModule, precision: SavePrecision) -> Result<Vec<OwnedTensor>> {
+    let name = keys::kohya_name(module.site.part, &module.site.path);
+    let mut tensors = Vec::with_capacity(module.tensors.len() + 1);
+    for AdapterTensor { name: end, shape, values } in &module.tensors {
+        tensors.push(stored(format!("{name}.{end}"), shape.clone(), values, precision)?);
+    }
+    tensors.push(stored(format!("{name}.alpha"), Vec::new(), &[module.alpha], SavePrecision::F32)?);
+    Ok(tensors)
 }
 
-fn diffusers_tensors(module: &LoraModule, precision: SavePrecision) -> Result<Vec<OwnedTensor>> {
-    let (down, up) = keys::diffusers_keys(module.part, &module.path);
+fn diffusers_tensors(module: &AdapterModule, precision: SavePrecision) -> Result<Vec<OwnedTensor>> {
+    let Site { part, path, .. } = &module.site;
     let scale = module.alpha / module.rank as f32;
-    let scaled_up: Vec<f32> = module.up.iter().map(|value| value * scale).collect();
-    Ok(vec![
-        stored(down, down_shape(module), &module.down, precision)?,
-        stored(up, up_shape(module), &scaled_up, precision)?,
-    ])
+    let mut tensors = Vec::with_capacity(module.tensors.len());
+    for AdapterTensor { name, shape, values } in &module.tensors {
+        let key = keys::diffusers_key(*part, path, name).expect("what diffusers lacks is not written for it");
+        tensors.push(match *name {
+            UP => stored(key, shape.clone(), &values.iter().map(|value| value * scale).collect::<Vec<_>>(), precision)?,
+            MAGNITUDE => stored(key, vec![values.len()], values, precision)?,
+            _ => stored(key, shape.clone(), values, precision)?,
+        });
+    }
+    Ok(tensors)
 }
 
-fn down_shape(module: &LoraModule) -> Vec<usize> {
-    with_kernel(module, [module.rank, module.in_features])
-}
-
-fn up_shape(module: &LoraModule) -> Vec<usize> {
-    with_kernel(module, [module.out_features, module.rank])
-}
-
-fn with_kernel(module: &LoraModule, [rows, columns]: [usize; 2]) -> Vec<usize> {
-    if module.conv { vec![rows, columns, 1, 1] } else { vec![rows, columns] }
+/// Why diffusers' layout cannot hold `modules`; `None` where it can.
+pub fn diffusers_lacks(modules: &[AdapterModule]) -> Option<&'static str> {
+    let has =
+        |prefix: &str| modules.iter().flat_map(|module| &module.tensors).any(|tensor| tensor.name.starts_with(prefix));
+    let by_input = |module: &AdapterModule| {
+        let outputs = module.site.out_features;
+        module.tensor(MAGNITUDE).is_some_and(|magnitude| magnitude.shape[0] != outputs)
+    };
+    match () {
+        () if has("hada_") => Some("LoHa"),
+        () if has("lokr_") => Some("LoKr"),
+        () if modules.iter().any(by_input) => Some("DoRA with a magnitude for each input"),
+        () => None,
+    }
 }
 
 /// A tensor in its final bytes, refused if any of them is not a number.
@@ -181,10 +190,10 @@ fn add_hashes(tensors: &mut [OwnedTensor], metadata: &mut BTreeMap<String, Strin
 }
 
 /// What diffusers' own writer states about an adapter, per network: enough to make a `peft.LoraConfig`.
-fn adapter_metadata(modules: &[LoraModule]) -> Value {
+fn adapter_metadata(modules: &[AdapterModule]) -> Value {
     let mut table = Map::new();
     for (part, prefix) in [(Part::Unet, "unet"), (Part::TextEncoder, "text_encoder")] {
-        let of_part: Vec<&LoraModule> = modules.iter().filter(|module| module.part == part).collect();
+        let of_part: Vec<&AdapterModule> = modules.iter().filter(|module| module.site.part == part).collect();
         if let Some(first) = of_part.first() {
             let entries = lora_config(first.rank, &of_part);
             table.extend(entries.map(|(key, value)| (format!("{prefix}.{key}"), value)));
@@ -194,7 +203,7 @@ fn adapter_metadata(modules: &[LoraModule]) -> Value {
 }
 
 /// alpha is the rank everywhere, since its effect lies in `up`.
-fn lora_config(rank: usize, modules: &[&LoraModule]) -> [(&'static str, Value); 7] {
+fn lora_config(rank: usize, modules: &[&AdapterModule]) -> [(&'static str, Value); 7] {
     let paths: BTreeSet<&str> = modules.iter().map(|module| peft_target(module)).collect();
     let other_ranks: BTreeMap<&str, usize> =
         modules.iter().filter(|module| module.rank != rank).map(|module| (peft_target(module), module.rank)).collect();
@@ -204,12 +213,13 @@ fn lora_config(rank: usize, modules: &[&LoraModule]) -> [(&'static str, Value); 
         ("rank_pattern", json!(other_ranks)),
         ("alpha_pattern", json!(other_ranks)),
         ("target_modules", json!(paths)),
-        ("use_dora", json!(false)),
+        ("use_dora", json!(modules.iter().any(|module| module.tensor(MAGNITUDE).is_some()))),
         ("lora_bias", json!(false)),
     ]
 }
 
 /// PEFT matches targets by the ends of paths. Newer transformers have no `text_model` in front of CLIP's modules.
-fn peft_target(module: &LoraModule) -> &str {
-    module.path.strip_prefix("text_model.").unwrap_or(&module.path)
+fn peft_target(module: &AdapterModule) -> &str {
+    let path = &module.site.path;
+    path.strip_prefix("text_model.").unwrap_or(path)
 }

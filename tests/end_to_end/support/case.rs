@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lora_wgpu::{
-    train::case::TrainingCase,
+    check::training::TrainingCase,
     weights::{OwnedTensor, SafetensorsFile, write_safetensors},
 };
 

@@ -1,17 +1,22 @@
 //! Training steps on the synthetic U-Net, one fixed picture each.
 
 use lora_wgpu::{
-    config::{AdamW, LoraTarget},
+    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    config::{LoraTarget, OptimizerSettings},
     diffusion::Prediction,
     gpu::Gpu,
     models::{UNet, UNetConfig},
     nn::{Builder, Weight},
+    optim::Optimizer,
     tape::{Checkpointing, DType},
     train::{
-        lora::{Lora, is_target},
-        step::{Batch, StepOptions, StepPlans, StepPrograms, StepShape, UpdateResult, UpdateSettings},
+        engine::{LossScale, Programs, UpdateResult},
+        tasks::diffusion::{
+            Trained,
+            recording::{Batch, BatchWriter, StepOptions, StepShape},
+        },
     },
-    weights::Checkpoint,
+    weights::{Checkpoint, lora::Part},
 };
 
 use super::synthetic::{checkpoint, uniform};
@@ -24,8 +29,9 @@ pub struct SmallTraining {
     gpu: &'static Gpu,
     /// Of the U-Net.
     pub weights: Vec<Weight>,
-    pub lora: Lora,
-    programs: StepPrograms,
+    pub trained: Trained,
+    programs: Programs,
+    writer: BatchWriter,
     context_width: usize,
 }
 
@@ -33,27 +39,30 @@ impl SmallTraining {
     /// A LoRA on all attention projections, before its first step.
     pub fn new(gpu: &'static Gpu, activations: DType, loss_scale: f32) -> Self {
         let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
-        let builder = Builder::new(&checkpoint.unet);
+        let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
         let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
         let built = builder.finish("U-Net").expect("a complete U-Net");
         built.upload(gpu, |_| {}).expect("memory for a small U-Net");
-        let target = |path: &str| is_target(LoraTarget::Attention, path);
-        let modules = built.modules.iter().filter(|module| target(&module.path)).cloned().collect();
-        let lora = Lora::new(modules, 4, 4.0, gpu.caps().max_binding, false).with_loss_scale(loss_scale);
+        let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
+        let sites = sites.map(|site| SitePlan::plain(site.clone(), 4, 4.0)).collect();
+        let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
+        let optimizer = Optimizer::new(&OptimizerSettings::default());
+        let trained = Trained::new(adapters, optimizer, LossScale::starting_at(loss_scale));
         let options = StepOptions {
             prediction: Prediction::Epsilon,
             checkpointing: Checkpointing::Off,
             activations,
-            accumulate: false,
             observed: Vec::new(),
         };
-        let programs = StepPlans::new(gpu, &unet, &lora, SHAPE, options).and_then(|plans| plans.compile(gpu));
-        lora.initialize(gpu, 1);
+        let programs = trained.plan(gpu, &unet, &[SHAPE], &options).and_then(|plans| plans.compile(gpu));
+        let (programs, _) = programs.expect("memory for a small U-Net");
+        trained.load(gpu, &trained.adapters.initial(1)).expect("its own first values");
         Self {
             gpu,
             weights: built.uploads.iter().map(|upload| upload.weight.clone()).collect(),
-            lora,
-            programs: programs.expect("memory for a small U-Net"),
+            trained,
+            programs,
+            writer: BatchWriter::new(&unet, Prediction::Epsilon),
             context_width: unet.config.cross_attention_dim,
         }
     }
@@ -67,16 +76,16 @@ impl SmallTraining {
             context: uniform("context", SHAPE.tokens * self.context_width, 1.0),
             weights: vec![1.0],
         };
-        self.programs.run(self.gpu, &batch).expect("a batch of these sizes");
-        let loss = self.programs.loss(self.gpu).wait(self.gpu).expect("the loss");
+        self.programs.run(self.gpu, &self.writer.micro_batch(&batch)).expect("a batch of these sizes");
+        let loss = self.programs.loss(self.gpu, 0).wait(self.gpu).expect("the loss");
         f64::from(bytemuck::pod_collect_to_vec::<u8, f32>(&loss)[0])
     }
 
     /// Updates the LoRA with the gradients that were computed last; counts updates from 1.
     pub fn update(&self, number: u32, learning_rate: f64) -> UpdateResult {
-        let adamw = AdamW { betas: (0.9, 0.999), weight_decay: 0.01, eps: 1e-8 };
-        let settings = UpdateSettings { adamw, learning_rate, max_grad_norm: 0.0, step: number };
-        self.programs.update(self.gpu, &settings).wait(self.gpu).expect("an update")
+        let numbers = self.trained.update_numbers(number, &[learning_rate], 0.0);
+        let pending = self.programs.update(self.gpu, &self.trained.adapters.store, &numbers);
+        pending.wait(self.gpu).expect("an update")
     }
 
     pub fn step(&self, step: u32, learning_rate: f64) -> UpdateResult {

@@ -1,0 +1,3 @@
+//! A file for each kind.
+
+pub(super) mod lora;

@@ -1,0 +1,3 @@
+//! Recorded cases: everything random is given, so that a run can be held against PyTorch's.
+
+pub mod training;

@@ -1,0 +1,161 @@
+//! The files of a run: LoRA files in both layouts, the resolved configuration, metrics.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    config::{self, TrainConfig},
+    data::sheet::DataSheet,
+    weights::{
+        Checkpoint,
+        lora::{AdapterModule, BucketCount, DatasetDir, LoraMetadata, SavePrecision, write_diffusers, write_kohya},
+        write_atomically,
+    },
+};
+
+/// Where a run writes, and what its LoRA files say about it.
+pub struct Output {
+    folder: PathBuf,
+    name: String,
+    precision: SavePrecision,
+    metadata: LoraMetadata,
+}
+
+/// The two files of one save.
+pub struct SavedFiles {
+    /// For WebUIs.
+    pub kohya: PathBuf,
+    /// For diffusers.
+    pub diffusers: PathBuf,
+}
+
+impl Output {
+    /// Collects what LoRA files say about the run.
+    pub fn new(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, run: &RunLength) -> Self {
+        let metadata = metadata(config, checkpoint, sheet, run);
+        let precision = save_precision(config);
+        Self { folder: config.output_dir.clone(), name: config.output_name.clone(), precision, metadata }
+    }
+
+    /// Writes the files of the run's end: `<output_name>.safetensors` and diffusers' twin.
+    ///
+    /// # Errors
+    /// A value that is not finite; trouble with the disk. Files of the same name stay as they were then.
+    pub fn save_final(&mut self, modules: &[AdapterModule], epoch: u32, step: u32) -> Result<SavedFiles> {
+        self.save(&self.name.clone(), modules, epoch, step)
+    }
+
+    /// Writes the files of an epoch: `<output_name>-000001.safetensors` as sd-scripts names it, and diffusers' twin.
+    ///
+    /// # Errors
+    /// As [`Output::save_final`].
+    pub fn save_epoch(&mut self, modules: &[AdapterModule], epoch: u32, step: u32) -> Result<SavedFiles> {
+        self.save(&format!("{}-{epoch:06}", self.name), modules, epoch, step)
+    }
+
+    /// Writes the files of a run that was stopped: `<output_name>-step00000042.safetensors` as sd-scripts names it, and
+    /// diffusers' twin. A finished run's file of the same name is another one.
+    ///
+    /// # Errors
+    /// As [`Output::save_final`].
+    pub fn save_stopped(&mut self, modules: &[AdapterModule], epoch: u32, step: u32) -> Result<SavedFiles> {
+        self.save(&format!("{}-step{step:08}", self.name), modules, epoch, step)
+    }
+
+    fn save(&mut self, stem: &str, modules: &[AdapterModule], epoch: u32, step: u32) -> Result<SavedFiles> {
+        self.metadata.output_name = stem.to_owned();
+        self.metadata.epoch = epoch as usize;
+        self.metadata.steps = step as usize;
+        self.metadata.finished_at = now();
+        let kohya = self.folder.join(format!("{stem}.safetensors"));
+        let diffusers = self.folder.join("diffusers").join("pytorch_lora_weights.safetensors");
+        write_kohya(&kohya, modules, &self.metadata, self.precision)?;
+        create_folder(&self.folder.join("diffusers"))?;
+        write_diffusers(&diffusers, modules, self.precision)?;
+        Ok(SavedFiles { kohya, diffusers })
+    }
+}
+
+/// How long a run is planned to be, as kohya's metadata have it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunLength {
+    pub epochs: u32,
+    pub steps: u32,
+    pub batches_per_epoch: usize,
+    pub warmup_steps: u32,
+}
+
+/// The precision of LoRA files, in the writer's terms.
+pub(in crate::train) fn save_precision(config: &TrainConfig) -> SavePrecision {
+    match config.save_precision {
+        config::SavePrecision::Float => SavePrecision::F32,
+        config::SavePrecision::Fp16 => SavePrecision::F16,
+        config::SavePrecision::Bf16 => SavePrecision::BF16,
+    }
+}
+
+/// Stores the resolved configuration beside the run.
+///
+/// # Errors
+/// Trouble with the disk.
+pub fn save_config(folder: &Path, name: &str, yaml: &str) -> Result<PathBuf> {
+    let path = folder.join(format!("{name}.yaml"));
+    write_atomically(&path, |out| out.write_all(yaml.as_bytes()))?;
+    Ok(path)
+}
+
+pub(in crate::train) fn create_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
+}
+
+fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, run: &RunLength) -> LoraMetadata {
+    let size = (config.resolution.width as usize, config.resolution.height as usize);
+    let dirs = sheet
+        .folders
+        .iter()
+        .map(|(name, facts)| (name.clone(), DatasetDir { n_repeats: facts.n_repeats, img_count: facts.img_count }));
+    let tags = sheet.folders.iter().map(|(name, facts)| (name.clone(), facts.tag_frequency.clone()));
+    let base_name = config.base_model.file_name().map(|name| name.to_string_lossy().into_owned());
+    LoraMetadata {
+        base_model_name: base_name.unwrap_or_default(),
+        base_model_hashes: checkpoint.hashes().cloned(),
+        rank: config.lora_rank as usize,
+        alpha: config.lora_alpha as f32,
+        resolution: size,
+        num_train_images: sheet.shown_per_epoch,
+        num_batches_per_epoch: run.batches_per_epoch,
+        buckets: vec![BucketCount { width: size.0, height: size.1, count: sheet.shown_per_epoch }],
+        dataset_dirs: dirs.collect(),
+        tag_frequency: tags.collect(),
+        started_at: now(),
+        num_epochs: run.epochs as usize,
+        max_train_steps: run.steps as usize,
+        learning_rate: config.learning_rate,
+        unet_lr: Some(config.unet_lr),
+        optimizer: config.optimizer.python_call(),
+        lr_scheduler: config.lr_scheduler.name().to_owned(),
+        lr_warmup_steps: run.warmup_steps as usize,
+        seed: config.seed,
+        batch_size: config.batch_size as usize,
+        gradient_accumulation_steps: config.gradient_accumulation_steps as usize,
+        mixed_precision: if config.mixed_precision == config::MixedPrecision::Fp16 { "fp16" } else { "no" }.to_owned(),
+        noise_offset: config.noise_offset,
+        v_prediction: config.prediction_type == config::PredictionType::VPrediction,
+        clip_skip: config.clip_skip as usize,
+        author: config.provenance.author.clone(),
+        description: config.provenance.description.clone(),
+        license: config.provenance.license.clone(),
+        tags: (!config.provenance.tags.is_empty()).then(|| config.provenance.tags.join(", ")),
+        trigger_phrase: config.provenance.trigger_phrase.clone(),
+        ..LoraMetadata::default()
+    }
+}

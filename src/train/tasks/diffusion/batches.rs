@@ -1,0 +1,163 @@
+//! Which examples make which step: shuffled epochs, micro-batches, noise and timesteps.
+
+use crate::{
+    config::TrainConfig,
+    diffusion::{
+        NoiseSchedule, Prediction,
+        random::{epoch_order, offset_noise, probe_noise, training_noise, training_timestep},
+    },
+    train::engine::Update,
+};
+
+use super::{latents::PreparedData, recording::Batch, settings::prediction};
+
+/// Of Stable Diffusion v1.
+const LATENT_CHANNELS: usize = 4;
+
+/// The examples of an epoch, each as often as it is repeated, and how they are cut into updates.
+pub struct BatchPlan {
+    /// Index of the example behind each entry of an epoch.
+    entries: Vec<usize>,
+    pub batch_size: usize,
+    /// Micro-batches per update.
+    pub accumulation: usize,
+    pub seed: u64,
+}
+
+impl BatchPlan {
+    /// `examples`: index and repeats of each example that is trained on.
+    pub fn new(
+        examples: impl Iterator<Item = (usize, usize)>,
+        batch_size: usize,
+        accumulation: usize,
+        seed: u64,
+    ) -> Self {
+        let entries = examples.flat_map(|(index, repeats)| std::iter::repeat_n(index, repeats)).collect();
+        Self { entries, batch_size, accumulation, seed }
+    }
+
+    pub fn batches_per_epoch(&self) -> usize {
+        self.entries.len().div_ceil(self.batch_size)
+    }
+
+    pub fn updates_per_epoch(&self) -> usize {
+        self.batches_per_epoch().div_ceil(self.accumulation)
+    }
+
+    /// The updates of epoch `epoch`, in a new order each time.
+    pub fn epoch(&self, epoch: u32) -> Vec<Update> {
+        let order: Vec<usize> =
+            epoch_order(self.seed, epoch, self.entries.len()).into_iter().map(|entry| self.entries[entry]).collect();
+        let batches: Vec<Vec<usize>> = order.chunks(self.batch_size).map(<[usize]>::to_vec).collect();
+        batches.chunks(self.accumulation).map(<[_]>::to_vec).collect()
+    }
+}
+
+/// How samples are noised and weighted.
+pub struct SampleRules {
+    pub schedule: NoiseSchedule,
+    pub prediction: Prediction,
+    pub min_snr_gamma: Option<f64>,
+    pub noise_offset: f64,
+    pub seed: u64,
+    /// Rows of a compiled batch; short ones are padded with samples of weight 0.
+    pub batch_size: usize,
+}
+
+impl SampleRules {
+    pub fn new(config: &TrainConfig) -> Self {
+        Self {
+            schedule: NoiseSchedule::stable_diffusion(),
+            prediction: prediction(config),
+            min_snr_gamma: config.min_snr_gamma,
+            noise_offset: config.noise_offset,
+            seed: config.seed,
+            batch_size: config.batch_size as usize,
+        }
+    }
+
+    /// The micro-batches of optimizer step `step` (from 1). The loss is the mean over all samples of the update.
+    pub fn update(&self, data: &PreparedData, step: u32, update: &Update) -> Vec<Batch> {
+        let total: usize = update.iter().map(Vec::len).sum();
+        let mut sample = 0;
+        let mut batches = Vec::with_capacity(update.len());
+        for examples in update {
+            let timesteps = examples
+                .iter()
+                .enumerate()
+                .map(|(row, _)| training_timestep(self.seed, step, sample + row as u32, self.schedule.timesteps()));
+            let timesteps: Vec<usize> = timesteps.collect();
+            let weights = self.schedule.loss_weights(self.prediction, &timesteps, self.min_snr_gamma);
+            let mut batch = Batch { timesteps, ..Batch::default() };
+            for (&example, weight) in examples.iter().zip(weights) {
+                let mut noise = vec![0.0; data.latents[example].len()];
+                training_noise(self.seed, step, sample, &mut noise);
+                if self.noise_offset > 0.0 {
+                    offset_noise(self.seed, step, sample, self.noise_offset, LATENT_CHANNELS, &mut noise);
+                }
+                push(&mut batch, data, example, &noise, weight / total as f32);
+                sample += 1;
+            }
+            self.pad(&mut batch);
+            batches.push(batch);
+        }
+        batches
+    }
+
+    /// Batches over `examples` at fixed noise and evenly spread timesteps; their losses sum to the mean.
+    pub fn probes(&self, data: &PreparedData, examples: &[usize]) -> Vec<Batch> {
+        let count = examples.len();
+        let mut batches = Vec::new();
+        for (chunk_index, chunk) in examples.chunks(self.batch_size).enumerate() {
+            let mut batch = Batch::default();
+            for (row, &example) in chunk.iter().enumerate() {
+                let sample = chunk_index * self.batch_size + row;
+                let mut noise = vec![0.0; data.latents[example].len()];
+                probe_noise(self.seed, sample as u32, &mut noise);
+                batch.timesteps.push((2 * sample + 1) * self.schedule.timesteps() / (2 * count));
+                push(&mut batch, data, example, &noise, 1.0 / count as f32);
+            }
+            self.pad(&mut batch);
+            batches.push(batch);
+        }
+        batches
+    }
+
+    /// Repeats the first sample with weight 0 until the batch is full.
+    fn pad(&self, batch: &mut Batch) {
+        let rows = batch.timesteps.len();
+        let repeat = |values: &mut Vec<f32>| {
+            let row = values[..values.len() / rows].to_vec();
+            (rows..self.batch_size).for_each(|_| values.extend(&row));
+        };
+        repeat(&mut batch.latents);
+        repeat(&mut batch.noise);
+        repeat(&mut batch.context);
+        batch.timesteps.resize(self.batch_size, batch.timesteps[0]);
+        batch.weights.resize(self.batch_size, 0.0);
+    }
+}
+
+fn push(batch: &mut Batch, data: &PreparedData, example: usize, noise: &[f32], weight: f32) {
+    batch.latents.extend(&data.latents[example]);
+    batch.noise.extend(noise);
+    batch.context.extend(data.context(example));
+    batch.weights.push(weight);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_shows_every_entry_once_and_accumulates_in_groups() {
+        let plan = BatchPlan::new([(0, 1), (3, 2), (5, 1), (6, 1)].into_iter(), 2, 2, 7);
+        assert_eq!((plan.batches_per_epoch(), plan.updates_per_epoch()), (3, 2));
+        let epoch = plan.epoch(1);
+        assert_eq!(epoch.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        let mut shown: Vec<usize> = epoch.concat().concat();
+        shown.sort_unstable();
+        assert_eq!(shown, [0, 3, 3, 5, 6]);
+        assert_ne!(epoch, plan.epoch(2), "epochs differ in their order");
+    }
+}

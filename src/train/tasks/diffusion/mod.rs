@@ -1,0 +1,21 @@
+//! Training adapters for Stable Diffusion: pictures and captions to latents and text embeddings, the U-Net's step over
+//! them, previews, and the run from a configuration to files.
+
+mod assembly;
+mod batches;
+mod data;
+mod latents;
+mod material;
+mod memory_plan;
+mod plan;
+mod previews;
+pub mod recording;
+mod run;
+mod settings;
+mod task;
+
+pub use assembly::Trained;
+pub use data::{dataset_options, planned_steps};
+pub use memory_plan::MemoryPlan;
+pub use run::{RunOptions, RunSummary, run};
+pub use settings::{activations, checkpointing};

@@ -1,0 +1,321 @@
+//! Pictures drawn while training: what the LoRA has learned, at several strengths, beside the base model's own.
+//!
+//! They share the step's memory slots, have random numbers of their own, and leave the LoRA's bits as they were.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use image::RgbImage;
+
+use crate::{
+    adapters::{AdapterSet, Scales},
+    config::{self, PreviewPrompts, TrainConfig},
+    data::tokenizer::ClipTokenizer,
+    diffusion::{Rng, Sampler},
+    gpu::{Gpu, GpuError},
+    models::{
+        UNet,
+        encode::{BuiltDecoder, LatentDecoder},
+    },
+    sample::{
+        denoiser::{Denoiser, DenoiserInputs, DenoiserShape},
+        draw::{Drawing, PIXELS, Settings, picture, sample},
+        grid::labelled_grid,
+        loras::LoraSet,
+        png,
+        prompt::{editing::IS_PLAIN_TEXT, lora_tags::take_lora_tags},
+        prompt_file::{PromptLine, parse_prompt, read_prompt_file},
+        text::{Guide, encode_prompts, guide_tokens},
+    },
+    tape::{DType, Input, Plan, Program, Tape},
+    train::{
+        engine::StopRequest,
+        events::{Tell, say},
+        records::output::{create_folder, save_precision},
+    },
+    weights::{lora::SavePrecision, write_atomically},
+};
+
+use super::{assembly::Trained, material::Material, settings::prediction};
+
+/// Strengths of the LoRA, in the order of a grid's columns.
+const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];
+const STEPS: usize = 24;
+const CFG_SCALE: f32 = 7.0;
+
+/// The previews that a configuration asks for.
+pub(super) struct PreviewSet {
+    drawings: Vec<Drawing>,
+    shapes: Vec<DenoiserShape>,
+}
+
+impl PreviewSet {
+    /// `None` where none are asked for.
+    ///
+    /// # Errors
+    /// A prompt file that cannot be read; a prompt or a size that cannot be drawn.
+    pub fn new(config: &TrainConfig, tokenizer: &ClipTokenizer, tell: &mut Tell<'_>) -> Result<Option<Self>> {
+        let prompts = prompts(config, tell)?;
+        if prompts.is_empty() {
+            return Ok(None);
+        }
+        let config::Previews { every_n_epochs, every_n_steps, at_first, .. } = config.previews;
+        if every_n_epochs == 0 && every_n_steps == 0 && !at_first {
+            say(
+                tell,
+                "warning: sample_prompts: nothing is drawn, as sample_every_n_epochs and sample_every_n_steps are 0",
+            );
+            return Ok(None);
+        }
+        let seeds = (0..).map(|index| config.seed.wrapping_add(index));
+        let drawings = prompts.into_iter().zip(seeds).map(|(line, seed)| drawing(config, line, seed));
+        let drawings: Vec<Drawing> = drawings.collect::<Result<_>>()?;
+        let shape = |drawing: &Drawing| {
+            let Drawing { height, width, settings, .. } = drawing;
+            drawing.steps()?;
+            Ok(settings.shape(height / PIXELS, width / PIXELS, guide_tokens(drawing, tokenizer)?))
+        };
+        let shapes = drawings.iter().map(shape).collect::<Result<_>>()?;
+        Ok(Some(Self { drawings, shapes }))
+    }
+
+    /// Plans a denoiser for each distinct shape, with activations stored as the step's, then a decoder for each distinct
+    /// size.
+    ///
+    /// # Errors
+    /// A value too large for the device.
+    pub fn plan(
+        &self,
+        gpu: &Gpu,
+        unet: &UNet,
+        adapters: &AdapterSet,
+        decoder: &BuiltDecoder<'_>,
+        activations: DType,
+    ) -> Result<(Vec<Plan>, PlannedPreviews), GpuError> {
+        let scales = adapters.scales.twin("preview scales");
+        let record = |tape: &mut Tape| adapters.record(tape, &scales).adapters;
+        let (mut plans, mut denoisers, mut decoders) = (Vec::new(), Vec::new(), Vec::new());
+        for shape in self.distinct_shapes() {
+            let (plan, inputs) = Denoiser::plan(gpu, unet, record, shape, activations)?;
+            plans.push(plan);
+            denoisers.push((shape, inputs));
+        }
+        for (height, width) in self.distinct_sizes() {
+            let (plan, latents) = decoder.plan(gpu, width, height)?;
+            plans.push(plan);
+            decoders.push(((height, width), latents));
+        }
+        Ok((plans, PlannedPreviews { scales, denoisers, decoders }))
+    }
+
+    fn distinct_shapes(&self) -> Vec<DenoiserShape> {
+        distinct(self.shapes.iter().copied())
+    }
+
+    /// Latent rows and columns.
+    fn distinct_sizes(&self) -> Vec<(usize, usize)> {
+        distinct(self.shapes.iter().map(|shape| (shape.height, shape.width)))
+    }
+}
+
+/// What belongs to the plans of previews: the adapters' strength, and what each program is for.
+pub(super) struct PlannedPreviews {
+    scales: Scales,
+    denoisers: Vec<(DenoiserShape, DenoiserInputs)>,
+    decoders: Vec<((usize, usize), Input)>,
+}
+
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    values.fold(Vec::new(), |mut known, value| {
+        if !known.contains(&value) {
+            known.push(value);
+        }
+        known
+    })
+}
+
+/// The prompt lines; says what is odd about them.
+fn prompts(config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<PromptLine>> {
+    let prompts = match &config.previews.prompts {
+        PreviewPrompts::Lines(lines) => {
+            let lines = lines.iter().map(|line| parse_prompt(line).context("sample_prompts"));
+            lines.collect::<Result<_>>()?
+        }
+        PreviewPrompts::File(path) => {
+            let (prompts, encoding) = read_prompt_file(path).context("sample_prompts")?;
+            if let Some(encoding) = encoding {
+                say(tell, &format!("note: sample_prompts: {} is read as {encoding}", path.display()));
+            }
+            prompts
+        }
+    };
+    if let Some(part) = prompts.iter().find_map(PromptLine::editing) {
+        say(tell, &format!("warning: sample_prompts: {part:?} {IS_PLAIN_TEXT}"));
+    }
+    Ok(prompts)
+}
+
+/// What a prompt line asks for; the rest is the configuration's.
+fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing> {
+    let (prompt, tags) = take_lora_tags(&line.prompt).context("sample_prompts")?;
+    ensure!(
+        tags.is_empty(),
+        "sample_prompts: {:?} names a LoRA, but previews draw with the one in training; leave <lora:…> out",
+        line.prompt
+    );
+    let sampler = Sampler::from_name(config.previews.sampler).expect("the configuration knows the samplers");
+    let side = |wanted: Option<u32>, own: u32| {
+        let pixels = wanted.unwrap_or(own) as usize;
+        ensure!(pixels > 0 && pixels.is_multiple_of(PIXELS), "sample_prompts: {pixels} is no multiple of {PIXELS}");
+        Ok(pixels)
+    };
+    Ok(Drawing {
+        prompt,
+        negative_prompt: line.negative.unwrap_or_default(),
+        loras: Vec::new(),
+        seed: line.seed.unwrap_or(seed),
+        toward: None,
+        width: side(line.width, config.resolution.width)?,
+        height: side(line.height, config.resolution.height)?,
+        settings: Settings {
+            prediction: prediction(config),
+            sampler,
+            steps: line.steps.map_or(STEPS, |steps| steps as usize),
+            cfg_scale: line.cfg_scale.unwrap_or(CFG_SCALE),
+            clip_skip: config.clip_skip as usize,
+            rng: Rng::Gpu,
+            init_image: None,
+            hires: None,
+        },
+    })
+}
+
+/// The text embeddings of the previews' prompts; the text encoder is on the device only meanwhile.
+///
+/// # Errors
+/// Missing tensors; a failure of the device.
+pub(super) fn encode(gpu: &Gpu, material: &Material, set: &PreviewSet) -> Result<Vec<Guide>> {
+    encode_prompts(gpu, &material.checkpoint, &material.tokenizer, &LoraSet::default(), &set.drawings)
+}
+
+/// A grid of previews.
+pub(super) struct Drawn {
+    pub path: PathBuf,
+    pub png: Vec<u8>,
+    /// Width and height.
+    pub size: (u32, u32),
+    /// What the user should know of the labels, the first time.
+    pub note: Option<String>,
+}
+
+/// Draws previews of a LoRA in training.
+pub(super) struct Previews {
+    set: PreviewSet,
+    scales: Scales,
+    guides: Vec<Guide>,
+    denoisers: Vec<Denoiser>,
+    decoders: Vec<((usize, usize), LatentDecoder)>,
+    /// The base model's pictures, which stay the same.
+    without: Vec<RgbImage>,
+    /// As which the LoRA is saved.
+    precision: SavePrecision,
+    folder: PathBuf,
+    name: String,
+}
+
+impl Previews {
+    /// Takes the compiled [`PreviewSet::plan`].
+    pub fn new(
+        (set, planned): (PreviewSet, PlannedPreviews),
+        guides: Vec<Guide>,
+        programs: Vec<Program>,
+        unet: &UNet,
+        config: &TrainConfig,
+    ) -> Self {
+        let mut programs = programs.into_iter();
+        let mut next = || programs.next().expect("a program for each plan");
+        let denoisers = planned.denoisers.into_iter().map(|(shape, inputs)| Denoiser::of(next(), inputs, unet, shape));
+        let denoisers = denoisers.collect();
+        let decoders = planned.decoders.into_iter().map(|(size, latents)| (size, LatentDecoder::of(next(), latents)));
+        let decoders = decoders.collect();
+        Self {
+            set,
+            scales: planned.scales,
+            guides,
+            denoisers,
+            decoders,
+            without: Vec::new(),
+            precision: save_precision(config),
+            folder: config.output_dir.join("samples"),
+            name: config.output_name.clone(),
+        }
+    }
+
+    /// Draws every prompt at every strength, as the LoRA would be if it were saved now, and writes the grid as
+    /// `samples/<output_name>-<moment>.png`.
+    ///
+    /// # Errors
+    /// Trouble with the disk; a failure of the device; a request to stop.
+    pub fn draw(&mut self, gpu: &Gpu, trained: &Trained, moment: &str, stop: &StopRequest) -> Result<Drawn> {
+        let first = self.without.is_empty();
+        let values = trained.evaluated(gpu)?;
+        let precision = self.precision;
+        let rows = trained.adapters.as_saved(gpu, &values, precision, || self.rows(gpu, stop))?;
+        let columns = STRENGTHS.map(|strength| match strength {
+            0.0 => "without".to_owned(),
+            strength => format!("strength {strength}"),
+        });
+        let prompts: Vec<String> = self.set.drawings.iter().map(|drawing| drawing.prompt.trim().to_owned()).collect();
+        let (grid, note) = labelled_grid(&rows, &columns, &prompts);
+        let png = png::encode(&grid, &prompts.join("\n"))?;
+        let path = self.folder.join(format!("{}-{moment}.png", self.name));
+        create_folder(&self.folder)?;
+        write_atomically(&path, |out| out.write_all(&png))?;
+        Ok(Drawn { path, png, size: grid.dimensions(), note: note.filter(|_| first) })
+    }
+
+    /// The pictures, prompt by prompt.
+    fn rows(&mut self, gpu: &Gpu, stop: &StopRequest) -> Result<Vec<Vec<RgbImage>>> {
+        if self.without.is_empty() {
+            self.without = self.pictures(gpu, 0.0, stop)?;
+        }
+        let mut rows: Vec<Vec<RgbImage>> = self.without.iter().map(|picture| vec![picture.clone()]).collect();
+        for &strength in &STRENGTHS[1..] {
+            for (row, picture) in rows.iter_mut().zip(self.pictures(gpu, strength, stop)?) {
+                row.push(picture);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Every prompt at one strength.
+    fn pictures(&self, gpu: &Gpu, strength: f32, stop: &StopRequest) -> Result<Vec<RgbImage>> {
+        self.scales.set_strength(gpu, strength);
+        let draw = |((drawing, shape), guide): ((&Drawing, &DenoiserShape), &Guide)| {
+            let denoiser = self.denoisers.iter().find(|denoiser| denoiser.shape == *shape).expect("one for each shape");
+            denoiser.set_context(gpu, &guide.prompt, &guide.negative);
+            let on_step = &mut || {
+                ensure!(!stop.is_requested(), "the run is to stop");
+                Ok(())
+            };
+            let latents = sample(gpu, denoiser, drawing, 1.0, None, on_step)?;
+            let size = (shape.height, shape.width);
+            let (_, decoder) = self.decoders.iter().find(|(known, _)| *known == size).expect("one for each size");
+            picture(gpu, decoder, &latents)
+        };
+        self.set.drawings.iter().zip(&self.set.shapes).zip(&self.guides).map(draw).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PREVIEW_SAMPLERS;
+
+    #[test]
+    fn every_sampler_of_the_configuration_can_draw() {
+        for (word, name) in PREVIEW_SAMPLERS {
+            assert!(Sampler::from_name(name).is_some(), "{word}");
+        }
+    }
+}

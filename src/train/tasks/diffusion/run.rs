@@ -1,0 +1,185 @@
+//! A diffusion training from configuration to files.
+
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    config::TrainConfig,
+    gpu::Gpu,
+    models::encode::BuiltDecoder,
+    train::{
+        engine::{Engine, Programs, RunEnd, StopRequest},
+        events::{Event, Tell, Watch, say},
+        records::{
+            Records, Report, card,
+            output::{Output, SavedFiles, save_config},
+        },
+    },
+    weights::check_writable,
+};
+
+use super::{
+    assembly::Trained,
+    latents::PreparedData,
+    material::{Material, Networks, read_initial, say_adapters, upload_unet},
+    plan::Fitted,
+    previews::{self, PreviewSet, Previews},
+    task::{Batching, DiffusionTask},
+};
+
+/// What a run is given besides its configuration.
+pub struct RunOptions<'a> {
+    /// The resolved configuration as text, stored beside the run.
+    pub resolved_yaml: &'a str,
+    /// Print the memory plan and stop before anything is allocated.
+    pub plan_only: bool,
+    /// Ends the run after a step, with what it has learned saved.
+    pub stop: StopRequest,
+}
+
+/// How a run ended.
+pub struct RunSummary {
+    pub files: SavedFiles,
+    pub end: RunEnd,
+    /// A caption of the training set, for a prompt to try.
+    pub example_caption: String,
+    /// The page about the run; `None` where it could not be written.
+    pub report: Option<PathBuf>,
+    /// The last grid of previews.
+    pub previews: Option<PathBuf>,
+}
+
+/// Trains as `config` says, and tells `watch` of it. `None` where only the plan was wanted.
+///
+/// # Errors
+/// Everything that is wrong with the data, the checkpoint, the folder or the device, found as early as possible; a
+/// loss or gradient that is not finite, named, before it touches the LoRA.
+pub fn run(
+    gpu: &Gpu,
+    config: &TrainConfig,
+    options: &RunOptions<'_>,
+    watch: &mut Watch<'_>,
+) -> Result<Option<RunSummary>> {
+    let mut tell = |event: &Event<'_>| forward(watch, event, &options.stop);
+    let material = Material::open(config, &mut tell)?;
+    let networks = Networks::build(&material.checkpoint)?;
+    let initial = config.network_weights.as_deref().map(|path| read_initial(path, &material.checkpoint, &mut tell));
+    let initial = initial.transpose()?;
+    let previews = PreviewSet::new(config, &material.tokenizer, &mut tell)?;
+    let decoder = previews.is_some().then(|| BuiltDecoder::new(&material.checkpoint.vae)).transpose()?;
+    let wanted = previews.as_ref().zip(decoder.as_ref());
+    let fitted = Fitted::new(gpu, config, &networks, wanted, &mut tell)?;
+    initial.as_deref().map(|modules| fitted.trained.adapters.matching(modules)).transpose()?;
+    say_adapters(&fitted.trained, &fitted.config, &mut tell);
+    say(&mut tell, &format!("memory plan: {}", fitted.memory));
+    if options.plan_only {
+        return Ok(None);
+    }
+    check_writable(&config.output_dir).context("output_dir")?;
+    let Fitted { config, trained, plans, previews: planned, .. } = fitted;
+    let (data, guides) = gpu.compile_during(&plans.kernels(), || -> Result<_> {
+        let data = PreparedData::new(gpu, &material, &config, &mut tell)?;
+        let guides = previews.as_ref().map(|set| previews::encode(gpu, &material, set)).transpose()?;
+        upload_unet(gpu, &networks.built, &mut tell)?;
+        decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
+        Ok((data, guides))
+    })?;
+    let (programs, guests) = plans.compile(gpu)?;
+    let previews = previews.zip(planned).zip(guides);
+    let previews = previews.map(|(set, guides)| Previews::new(set, guides, guests, &networks.unet, &config));
+    trained.load(gpu, &initial.unwrap_or_else(|| trained.adapters.initial(config.seed)))?;
+    save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
+    let batching = Batching::new(&config, &networks.unet, &data, &material);
+    let run = Prepared { gpu, config: &config, material: &material, trained: &trained, programs: &programs, options };
+    run.train(&data, batching, previews, &mut tell).map(Some)
+}
+
+/// Hands an event to whoever watches; a break is a request to stop.
+fn forward(watch: &mut Watch<'_>, event: &Event<'_>, stop: &StopRequest) {
+    if watch(event) == ControlFlow::Break(()) {
+        stop.request();
+    }
+}
+
+/// A run whose programs are compiled and whose adapters have their first values.
+struct Prepared<'a> {
+    gpu: &'a Gpu,
+    config: &'a TrainConfig,
+    material: &'a Material,
+    trained: &'a Trained,
+    programs: &'a Programs,
+    options: &'a RunOptions<'a>,
+}
+
+impl Prepared<'_> {
+    fn train(
+        &self,
+        data: &PreparedData,
+        batching: Batching,
+        previews: Option<Previews>,
+        tell: &mut Tell<'_>,
+    ) -> Result<RunSummary> {
+        let Self { gpu, config, material, trained, programs, options } = *self;
+        let mut records = Records::create(config, options.resolved_yaml)?;
+        let output = Output::new(config, &material.checkpoint, &material.sheet, &batching.run_length());
+        let (store, stop) = (&trained.adapters.store, &options.stop);
+        let engine = Engine { gpu, programs, store, length: batching.length, stop };
+        let mut task = DiffusionTask { gpu, config, trained, data, batching, previews, output, stop, files: None };
+        let end = engine.run(&mut task, &mut |event| records.record(event, tell))?;
+        let files = task.files.expect("a run ends with saved files");
+        self.write_card(&files, tell);
+        let report = self.report(&records, &end, &files);
+        if let Err(error) = &report {
+            say(tell, &format!("warning: there is no report of this run: {error:#}"));
+        }
+        let (report, previews) = (report.ok(), records.drawn.pop().map(|(_, path)| path));
+        Ok(RunSummary { files, end, example_caption: material.example_caption().to_owned(), report, previews })
+    }
+
+    /// Writes the card that WebUIs show.
+    fn write_card(&self, files: &SavedFiles, tell: &mut Tell<'_>) {
+        let Material { examples, split, .. } = self.material;
+        let pictures: Vec<&Path> = split.train.iter().map(|&index| examples[index].path.as_path()).collect();
+        let Self { config, .. } = self;
+        if let Err(error) = card::write(&files.kohya, &config.provenance, &pictures, config.resolution) {
+            say(tell, &format!("warning: the LoRA has no complete card for WebUIs: {error:#}"));
+        }
+    }
+
+    /// Writes the page about the run beside its LoRA, `<name>.report.html`.
+    fn report(&self, records: &Records, end: &RunEnd, files: &SavedFiles) -> Result<PathBuf> {
+        let Self { config, material, trained, .. } = self;
+        let name = files.kohya.file_stem().unwrap_or_default().to_string_lossy();
+        let bytes = fs::metadata(&files.kohya)?.len();
+        let RunEnd { first_held, last_held, steps, planned_steps, seconds, .. } = end;
+        let report = Report {
+            name: &name,
+            outcome: format!(
+                "{steps} of {planned_steps} steps in {:.1} minutes; loss on fixed pictures and noise {first_held:.5} \
+                 before, {last_held:.5} after",
+                seconds / 60.0
+            ),
+            prompt: format!("{}, <lora:{name}:{}>", material.example_caption(), card::PREFERRED_WEIGHT),
+            previews: &records.drawn,
+            history: records.history(),
+            facts: vec![
+                ("file", "文件", files.kohya.display().to_string()),
+                ("size", "大小", format!("{:.1} MB", bytes as f64 * 1e-6)),
+                ("base model", "底模", config.base_model.display().to_string()),
+                ("rank, alpha", "秩、alpha", format!("{}, {}", config.lora_rank, config.lora_alpha)),
+                ("modules", "模块数", trained.adapters.module_count().to_string()),
+                ("parameters", "参数量", trained.adapters.store.parameter_count().to_string()),
+            ],
+            sheet: material.sheet.to_string(),
+            configuration: self.options.resolved_yaml,
+        };
+        let path = files.kohya.with_extension("report.html");
+        report.write(&path)?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,72 @@
+//! What a configuration means for the passes of a training.
+
+use crate::{
+    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    config::{GradientCheckpointing, MixedPrecision, PredictionType, TrainConfig},
+    diffusion::Prediction,
+    gpu::Gpu,
+    optim::Optimizer,
+    tape::{Checkpointing, DType},
+    train::engine::LossScale,
+    weights::lora::Site,
+};
+
+use super::{
+    assembly::Trained,
+    recording::{StepOptions, StepShape},
+};
+
+/// The adapters that the configuration asks for, on those of `sites` that it targets, with their optimizer.
+pub(super) fn trained(gpu: &Gpu, config: &TrainConfig, sites: &[Site]) -> Trained {
+    let plan = |site: &Site| SitePlan::plain(site.clone(), config.lora_rank as usize, config.lora_alpha as f32);
+    let plans = sites.iter().filter(|site| is_target(config.lora_target, site)).map(plan).collect();
+    let accumulate = config.gradient_accumulation_steps > 1;
+    let adapters = AdapterSet::new(Kind::Lora, plans, gpu.caps().max_binding, accumulate);
+    let loss_scale = LossScale::for_activations(activations(config));
+    Trained::new(adapters, Optimizer::new(&config.optimizer), loss_scale)
+}
+
+/// Sizes of a training step.
+pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
+    StepShape {
+        batch: config.batch_size as usize,
+        height: config.resolution.height as usize / 8,
+        width: config.resolution.width as usize / 8,
+        tokens,
+    }
+}
+
+/// What a training step records.
+pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
+    StepOptions {
+        prediction: prediction(config),
+        checkpointing: checkpointing(config),
+        activations: activations(config),
+        observed: Vec::new(),
+    }
+}
+
+/// Which activations the configuration keeps.
+pub fn checkpointing(config: &TrainConfig) -> Checkpointing {
+    match config.gradient_checkpointing {
+        GradientCheckpointing::On => Checkpointing::Blocks,
+        GradientCheckpointing::Cheap => Checkpointing::Cheap,
+        GradientCheckpointing::Off | GradientCheckpointing::Auto => Checkpointing::Off,
+    }
+}
+
+/// How the configuration stores activations.
+pub fn activations(config: &TrainConfig) -> DType {
+    match config.mixed_precision {
+        MixedPrecision::Fp16 => DType::F16,
+        MixedPrecision::No | MixedPrecision::Auto => DType::F32,
+    }
+}
+
+/// The training target, in the noise schedule's terms.
+pub(super) fn prediction(config: &TrainConfig) -> Prediction {
+    match config.prediction_type {
+        PredictionType::Epsilon => Prediction::Epsilon,
+        PredictionType::VPrediction => Prediction::VPrediction,
+    }
+}
