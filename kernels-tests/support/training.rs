@@ -101,8 +101,7 @@ pub fn record_update(tape: &mut Tape, store: &Store, optimizer: &Optimizer, stat
     let gradients: Vec<Value> = store.shards.iter().map(|shard| external(tape, shard)).collect();
     let [max_norm, loss_scale] = ["max_norm", "loss_scale"].map(|name| tape.input(name, &[1]));
     let clip = ops::grad_norm(tape, &gradients, max_norm.value, loss_scale.value);
-    let settings: Vec<Input> =
-        (0..GROUPS).map(|group| tape.input(&format!("settings {group}"), &[SETTINGS])).collect();
+    let settings: Vec<Input> = (0..GROUPS).map(|group| tape.input(&format!("settings {group}"), &[SETTINGS])).collect();
     let values: Vec<Value> = settings.iter().map(|input| input.value).collect();
     optimizer.record(tape, store, state, UpdateValues { clip, settings: &values });
     tape.keep("clip", clip);

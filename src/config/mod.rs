@@ -36,12 +36,12 @@ pub use choices::PREVIEW_SAMPLERS;
 pub use key::{DefaultText, Key};
 pub use keys::{GROUPS, Group, all as all_keys, names as key_names};
 pub use load::{Loaded, load};
-pub use reference::reference_page;
 pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
+pub use reference::reference_page;
 pub use suggest::nearest;
 pub use train_config::{
-    GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE,
-    PredictionType, PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
+    GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE, PredictionType,
+    PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
 };
 pub use value::bytes_as_text;
 pub use words::{Language, Words};

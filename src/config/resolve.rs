@@ -111,7 +111,9 @@ fn check_unscheduled(config: &TrainConfig) -> Result<()> {
     }
     if config.lr_warmup_steps != Warmup::Steps(0) {
         let own = match config.optimizer.kind {
-            OptimizerKind::AdamWScheduleFree => "has a warm-up of its own: set `optimizer_args: [\"warmup_steps=100\"]`",
+            OptimizerKind::AdamWScheduleFree => {
+                "has a warm-up of its own: set `optimizer_args: [\"warmup_steps=100\"]`"
+            }
             _ => "warms up by itself",
         };
         bail!("`lr_warmup_steps`: {name} {own}, and leave `lr_warmup_steps` out");

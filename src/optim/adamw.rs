@@ -1,9 +1,6 @@
 //! AdamW (Loshchilov and Hutter 2019), as `torch.optim.AdamW`.
 
-use crate::{
-    config::OptimizerSettings,
-    tape::Tape,
-};
+use crate::{config::OptimizerSettings, tape::Tape};
 
 use super::{Parts, Rule, SETTINGS, SlotRule, UpdateValues, elementwise::Elementwise, padded_settings};
 

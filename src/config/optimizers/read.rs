@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_yaml::Value;
 
-use super::super::{range::NumberRange, show, value, words::Language};
+use super::super::{range::NumberRange, show, value};
 
 /// A value of an argument.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ impl ArgumentKind {
             Self::Optional(range) | Self::Unlimited(range) | Self::Numbers(range, [_]) => {
                 vec![value::expect_number(value, &range)?]
             }
-            Self::Numbers(range, default) => several(value, &range, default.len())?,
+            Self::Numbers(range, default) => value::numbers(value, &range, default.len())?,
             Self::Whole => {
                 let number = value::whole(value, &(0..=u32::MAX));
                 vec![f64::from(number.ok_or_else(|| value::expected("a whole number from 0", value))?)]
@@ -112,17 +112,4 @@ fn flag(value: &Value) -> Result<bool> {
 
 fn is_none(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim() == "None")
-}
-
-/// A list, or numbers between commas, with or without brackets.
-fn several(value: &Value, range: &NumberRange, count: usize) -> Result<Vec<f64>> {
-    let parts: Vec<Value> = match value {
-        Value::Sequence(list) => list.clone(),
-        Value::String(text) => text.trim_matches(['(', ')', '[', ']']).split(',').map(Value::from).collect(),
-        _ => Vec::new(),
-    };
-    if parts.len() != count {
-        return Err(value::expected(&format!("{count} numbers, each {}", range.said(Language::English)), value));
-    }
-    parts.iter().map(|part| value::expect_number(part, range)).collect()
 }
