@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use lora_wgpu::{
     adapters::{Store, TensorShape},
     config::OptimizerSettings,
-    ops::{self, ConvGeometry, Mask},
+    ops::{self, ConvGeometry, DoraAxis, DoraShape, KronShape, LossInputs, LossKind, Mask},
     optim::Ema,
     tape::{Checkpointing, DType, Tape, Value},
 };
@@ -22,19 +22,24 @@ const ACTIVATION_TYPES: [DType; 2] = [DType::F32, DType::F16];
 
 /// Every op on its own tape, in the shapes and types that choose between its kernels.
 pub fn tapes() -> Vec<Tape> {
-    let ops: [fn(&mut Tape); 10] = [
+    let ops: [fn(&mut Tape); 15] = [
         accumulate,
+        add_to_weight,
         cached_attention,
         combine,
+        conv_taps,
         convert,
+        dora,
         ema,
         grad_norm,
+        kron,
         loss_scale,
+        matmul,
         multiply_add,
         softmax,
-        weighted_mse,
+        weighted_loss,
     ];
-    let of_any_type: [fn(&mut Tape, DType); 14] = [
+    let of_any_type: [fn(&mut Tape, DType); 18] = [
         activations,
         add,
         add_channels,
@@ -42,12 +47,16 @@ pub fn tapes() -> Vec<Tape> {
         concat,
         conv3x3,
         crop,
+        dropout,
         geglu,
         group_norm,
+        join_chunks,
         layer_norm,
         linear,
         lora_linear,
+        multiply,
         scale,
+        scale_rows,
         upsample_nearest,
     ];
     let plain = ops.into_iter().map(|record| recorded(record));
@@ -107,6 +116,17 @@ fn add_channels(tape: &mut Tape, dtype: DType) {
     keep(tape, out, &[x, y]);
 }
 
+fn add_to_weight(tape: &mut Tape) {
+    for stored in WEIGHT_TYPES {
+        for (taps, shape) in [(1, &[12, 8][..]), (9, &[9, 8, 12])] {
+            let weight = activation(tape, shape, stored);
+            let (delta, scale) = (input(tape, &[12, 8 * taps]), input(tape, &[1]));
+            let out = ops::add_to_weight(tape, weight, taps, delta, scale);
+            keep(tape, out, &[delta]);
+        }
+    }
+}
+
 /// The head sizes of SD v1.5's networks and of small test checkpoints; only the VAE has 512, and no gradient there.
 fn attention(tape: &mut Tape, dtype: DType) {
     let crossed = [4, 40, 80, 160].map(|head| (head, 1024, Mask::None));
@@ -148,10 +168,34 @@ fn conv3x3(tape: &mut Tape, dtype: DType) {
         for side in [4, 18, 23, 32, 44, 64, 128] {
             let x = activation(tape, &[1, side, side, 320], dtype);
             let (weight, bias) = (activation(tape, &[9, 320, 320], stored), input(tape, &[320]));
-            let out = ops::conv3x3(tape, x, weight, Some(bias), geometry);
-            keep(tape, out, &[x]);
+            let (out, trained) = (ops::conv3x3(tape, x, weight, Some(bias), geometry), [x, weight]);
+            keep(tape, out, if stored == DType::F32 { &trained } else { &trained[..1] });
         }
     }
+    // A LoRA's down projection.
+    let (x, weight) = (activation(tape, &[1, 64, 64, 320], dtype), input(tape, &[9, 320, 4]));
+    let out = ops::conv3x3(tape, x, weight, None, ConvGeometry::Same);
+    keep(tape, out, &[x, weight]);
+}
+
+fn conv_taps(tape: &mut Tape) {
+    let v = input(tape, &[8, 36]);
+    let out = ops::conv_taps(tape, v);
+    keep(tape, out, &[v]);
+}
+
+fn dora(tape: &mut Tape) {
+    for (axis, groups) in [(DoraAxis::Out, 8), (DoraAxis::In, 4)] {
+        let (v, magnitude) = (input(tape, &[8, 36]), input(tape, &[groups]));
+        let out = ops::dora(tape, v, magnitude, DoraShape { axis, taps: 9, detached: false });
+        keep(tape, out, &[v, magnitude]);
+    }
+}
+
+fn dropout(tape: &mut Tape, dtype: DType) {
+    let (h, key) = (activation(tape, &[2, 8], dtype), activation(tape, &[2], DType::U32));
+    let out = ops::dropout(tape, h, key, 1, 0.1);
+    keep(tape, out, &[h]);
 }
 
 fn ema(tape: &mut Tape) {
@@ -189,6 +233,18 @@ fn group_norm(tape: &mut Tape, dtype: DType) {
     }
 }
 
+fn join_chunks(tape: &mut Tape, dtype: DType) {
+    let states = activation(tape, &[4, 5, 8], dtype);
+    let out = ops::join_chunks(tape, states, 2);
+    keep(tape, out, &[states]);
+}
+
+fn kron(tape: &mut Tape) {
+    let (w1, w2) = (input(tape, &[4, 4]), input(tape, &[8, 16]));
+    let out = ops::kron(tape, w1, w2, KronShape { l: 4, m: 4, k: 5, n: 13, taps: 1 });
+    keep(tape, out, &[w1, w2]);
+}
+
 fn layer_norm(tape: &mut Tape, dtype: DType) {
     let x = activation(tape, &[2, 5, 8], dtype);
     let (gamma, beta) = (input(tape, &[8]), input(tape, &[8]));
@@ -204,8 +260,8 @@ fn linear(tape: &mut Tape, dtype: DType) {
         let x = activation(tape, &[tokens, 320], dtype);
         let (weight, bias) = (activation(tape, &[320, 320], stored), input(tape, &[320]));
         for bias in [None, Some(bias)] {
-            let out = ops::linear(tape, x, weight, bias);
-            keep(tape, out, &[x]);
+            let (out, trained) = (ops::linear(tape, x, weight, bias), [x, weight]);
+            keep(tape, out, if stored == DType::F32 { &trained } else { &trained[..1] });
         }
     }
 }
@@ -225,6 +281,21 @@ fn loss_scale(tape: &mut Tape) {
     ops::advance_loss_scale(tape, state, clip, 2000);
 }
 
+/// Factors of a rank, and the products of their gradients.
+fn matmul(tape: &mut Tape) {
+    for [m, k, n] in [[12, 8, 20], [320, 4, 320], [1280, 32, 11_520], [320, 320, 320]] {
+        let (a, b) = (input(tape, &[m, k]), input(tape, &[k, n]));
+        let out = ops::matmul(tape, a, b);
+        keep(tape, out, &[a, b]);
+    }
+}
+
+fn multiply(tape: &mut Tape, dtype: DType) {
+    let (a, b) = (activation(tape, &[2, 8], dtype), activation(tape, &[2, 8], dtype));
+    let out = ops::multiply(tape, a, b);
+    keep(tape, out, &[a, b]);
+}
+
 fn multiply_add(tape: &mut Tape) {
     let x = input(tape, &[2, 8]);
     let out = ops::multiply_add(tape, x, 3, 0.5, 1.0);
@@ -235,6 +306,15 @@ fn scale(tape: &mut Tape, dtype: DType) {
     let x = activation(tape, &[2, 8], dtype);
     let out = ops::scale(tape, x, 0.5);
     keep(tape, out, &[x]);
+    let factor = input(tape, &[1]);
+    let out = ops::scale_by(tape, x, factor);
+    keep(tape, out, &[x]);
+}
+
+fn scale_rows(tape: &mut Tape, dtype: DType) {
+    let (h, mask) = (activation(tape, &[2, 5, 8], dtype), input(tape, &[2, 8]));
+    let out = ops::scale_rows(tape, h, mask);
+    keep(tape, out, &[h]);
 }
 
 fn crop(tape: &mut Tape, dtype: DType) {
@@ -255,9 +335,20 @@ fn upsample_nearest(tape: &mut Tape, dtype: DType) {
     keep(tape, out, &[x]);
 }
 
-fn weighted_mse(tape: &mut Tape) {
-    let (prediction, target, weight) = (input(tape, &[2, 8]), input(tape, &[2, 8]), input(tape, &[2]));
-    let loss_scale = input(tape, &[4]);
-    let loss = ops::weighted_mse(tape, prediction, target, weight, loss_scale);
-    tape.keep("loss", loss.loss);
+fn weighted_loss(tape: &mut Tape) {
+    for kind in [LossKind::L2, LossKind::L1, LossKind::Huber, LossKind::SmoothL1] {
+        for masked in [false, true] {
+            let inputs = LossInputs {
+                kind,
+                target: input(tape, &[2, 3, 8]),
+                weight: input(tape, &[2]),
+                loss_scale: input(tape, &[4]),
+                threshold: kind.has_threshold().then(|| input(tape, &[2])),
+                mask: masked.then(|| input(tape, &[2, 3])),
+            };
+            let prediction = input(tape, &[2, 3, 8]);
+            let loss = ops::weighted_loss(tape, prediction, &inputs);
+            tape.keep("loss", loss.loss);
+        }
+    }
 }

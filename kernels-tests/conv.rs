@@ -23,7 +23,7 @@ const fn case(x: [usize; 4], c_out: usize, geometry: ConvGeometry, dtype: DType)
 
 /// Single pixels, primes, one more and one less than a tile's pixels and channels, several images, and pictures large
 /// enough for the larger tiles, with taps in slices and whole, and for Winograd's tiles, of odd sides too.
-const CASES: [Case; 26] = [
+const CASES: [Case; 30] = [
     case([1, 1, 1, 4], 4, ConvGeometry::Same, DType::F32),
     case([1, 1, 17, 8], 36, ConvGeometry::Same, DType::F16),
     case([2, 5, 7, 12], 20, ConvGeometry::Same, DType::BF16),
@@ -44,6 +44,11 @@ const CASES: [Case; 26] = [
     case([2, 9, 7, 12], 128, ConvGeometry::Same, DType::F16),
     case([1, 24, 23, 64], 192, ConvGeometry::Same, DType::F32),
     case([1, 9, 8, 24], 128, ConvGeometry::Down, DType::BF16),
+    // Down projections of a convolution's LoRA.
+    case([2, 13, 11, 40], 4, ConvGeometry::Same, DType::F32),
+    case([1, 24, 23, 64], 8, ConvGeometry::Same, DType::F32),
+    case([1, 15, 16, 128], 16, ConvGeometry::Down, DType::F32),
+    case([1, 40, 40, 320], 4, ConvGeometry::Same, DType::F32),
     // More than a band of the transformed sources.
     case([1, 260, 255, 32], 32, ConvGeometry::Same, DType::F32),
     case([1, 1, 1, 4], 8, ConvGeometry::Down, DType::F32),
@@ -122,6 +127,20 @@ impl Case {
     }
 }
 
+fn d_weight(case: &Case, x: &Tensor, upstream: &Tensor) -> Vec<f64> {
+    let (c_in, c_out) = (case.x[3], case.c_out);
+    let mut d_weight = vec![0.0; 9 * c_in * c_out];
+    case.for_each_tap(|to, from, tap| {
+        for c in 0..c_in {
+            for o in 0..c_out {
+                let product = f64::from(x.data[from * c_in + c]) * f64::from(upstream.data[to * c_out + o]);
+                d_weight[(tap * c_in + c) * c_out + o] += product;
+            }
+        }
+    });
+    d_weight
+}
+
 fn weight_at(weight: &Tensor, tap: usize, c: usize, o: usize) -> f64 {
     f64::from(weight.data[(tap * weight.shape[1] + c) * weight.shape[2] + o])
 }
@@ -165,6 +184,42 @@ fn the_gradient_agrees_with_plain_loops_in_the_middle_of_a_graph() {
 }
 
 #[test]
+fn a_weight_built_from_trained_values_has_a_gradient() {
+    // Those whose plain loops take no minutes.
+    let products = |case: &Case| case.x.iter().product::<usize>() * case.c_out;
+    for case in CASES.iter().filter(|case| case.dtype == DType::F32 && products(case) < 1_500_000) {
+        let [x, weight, _] = case.inputs();
+        let upstream = Tensor::random(&case.out_shape(), 4);
+        let expected = d_weight(case, &x, &upstream);
+        for device in devices() {
+            let record =
+                |tape: &mut Tape, values: &[Value]| vec![ops::conv3x3(tape, values[0], values[1], None, case.geometry)];
+            let inputs = [x.clone(), weight.clone()];
+            let result = evaluate_with_gradients(&device.gpu, &inputs, record, &upstream, &[1]);
+            assert_close(&case.name(device.name), result.gradients[1].as_ref().unwrap(), &expected, TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn bands_cover_what_a_weights_gradient_gathers() {
+    for geometry in [ConvGeometry::Same, ConvGeometry::Down, ConvGeometry::DownAsymmetric] {
+        // Bands of 24 pixels, some of which begin in one picture and end in the next.
+        let case = case([3, 13, 7, 4], 16, geometry, DType::F32);
+        let [x, weight, _] = case.inputs();
+        let upstream = Tensor::random(&case.out_shape(), 4);
+        let expected = d_weight(&case, &x, &upstream);
+        for device in devices_and_bands() {
+            let record =
+                |tape: &mut Tape, values: &[Value]| vec![ops::conv3x3(tape, values[0], values[1], None, geometry)];
+            let inputs = [x.clone(), weight.clone()];
+            let result = evaluate_with_gradients(&device.gpu, &inputs, record, &upstream, &[1]);
+            assert_close(&case.name(device.name), result.gradients[1].as_ref().unwrap(), &expected, TOLERANCE);
+        }
+    }
+}
+
+#[test]
 fn agrees_with_pytorch() {
     let fixture = Fixture::open("conv");
     let geometries =
@@ -173,11 +228,13 @@ fn agrees_with_pytorch() {
         let tensor = |part: &str| fixture.tensor(&format!("{name}/{part}"));
         let inputs = [tensor("x"), tensor("weight"), tensor("bias")];
         for device in devices() {
-            let result = evaluate_with_gradients(&device.gpu, &inputs, convolve(geometry), &tensor("upstream"), &[0]);
+            let result =
+                evaluate_with_gradients(&device.gpu, &inputs, convolve(geometry), &tensor("upstream"), &[0, 1]);
             let what = format!("{}: {name}", device.name);
             let expected = |part: &str| fixture.expected(&format!("{name}/{part}"));
             assert_close(&what, &result.outputs[0], &expected("out"), TOLERANCE);
             assert_close(&what, result.gradients[0].as_ref().unwrap(), &expected("d_x"), TOLERANCE);
+            assert_close(&what, result.gradients[1].as_ref().unwrap(), &expected("d_weight"), TOLERANCE);
         }
     }
 }

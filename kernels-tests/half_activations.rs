@@ -98,8 +98,21 @@ fn elementwise_ops() {
     Case::new("add", &[shape, shape], shape, |tape, values| ops::add(tape, values[0], values[1]))
         .wanting(&[])
         .check_with_bands();
+    Case::new("multiply", &[shape, shape], shape, |tape, values| ops::multiply(tape, values[0], values[1]))
+        .check_with_bands();
     Case::new("scale", &[shape], shape, |tape, values| ops::scale(tape, values[0], 0.3)).check_with_bands();
     Case::new("geglu", &[&[2, 50, 24]], shape, |tape, values| ops::geglu(tape, values[0])).check_with_bands();
+    Case::new("scale_by", &[shape], shape, |tape, values| ops::scale_by(tape, values[0], values[1]))
+        .weights(&[&[1]])
+        .check_with_bands();
+    Case::new("scale_rows", &[shape], shape, |tape, values| ops::scale_rows(tape, values[0], values[1]))
+        .weights(&[&[2, 12]])
+        .check_with_bands();
+    let dropout = |tape: &mut Tape, values: &[Value]| {
+        let key = tape.input_of("key", &[2], DType::U32).value;
+        ops::dropout(tape, values[0], key, 3, 0.4)
+    };
+    Case::new("dropout", &[shape], shape, dropout).check_with_bands();
     let add_channels =
         Case::new("add_channels", &[shape], shape, |tape, values| ops::add_channels(tape, values[0], values[1]));
     add_channels.weights(&[&[2, 12]]).wanting(&[1]).check_with_bands();
@@ -107,6 +120,8 @@ fn elementwise_ops() {
 
 #[test]
 fn ops_that_move_pixels() {
+    let join_chunks = |tape: &mut Tape, values: &[Value]| ops::join_chunks(tape, values[0], 3);
+    Case::new("join_chunks", &[&[6, 7, 12]], &[2, 17, 12], join_chunks).check();
     let concat = |tape: &mut Tape, values: &[Value]| ops::concat(tape, values[0], values[1]);
     Case::new("concat", &[&[2, 45, 12], &[2, 45, 20]], &[2, 45, 32], concat).check_with_bands();
     let upsample = |tape: &mut Tape, values: &[Value]| ops::upsample_nearest(tape, values[0]);
@@ -132,6 +147,10 @@ fn linears() {
         let case = Case::new("linear", &[&[rows, k]], &[rows, n], linear);
         case.weights(&[&Panels::of(n, k).shape(), &[n]]).check();
     }
+    for [rows, k, n] in [[65, 36, 44], [130, 72, 40], [1030, 20, 12]] {
+        let unbiased = |tape: &mut Tape, values: &[Value]| ops::linear(tape, values[0], values[1], None);
+        Case::new("linear's weight", &[&[rows, k]], &[rows, n], unbiased).weights(&[&[n, k]]).wanting(&[0, 1]).check();
+    }
     let lora = |tape: &mut Tape, values: &[Value]| {
         let &[x, weight, down, up, scale, bias] = values else { panic!("six values") };
         ops::lora_linear(tape, x, weight, Some(bias), down, up, scale)
@@ -156,6 +175,12 @@ fn convolutions() {
         let case = Case::new("conv3x3", &[&[2, side, side, k]], &[2, side, side, n], same);
         case.weights(&[&[9, k, n], &[n]]).check();
     }
+    for [side, k, n] in [[5, 12, 20], [24, 64, 4]] {
+        let unbiased =
+            |tape: &mut Tape, values: &[Value]| ops::conv3x3(tape, values[0], values[1], None, ConvGeometry::Same);
+        let case = Case::new("conv3x3's weight", &[&[2, side, side, k]], &[2, side, side, n], unbiased);
+        case.weights(&[&[9, k, n]]).wanting(&[0, 1]).check();
+    }
     let case = Case::new("conv3x3 with stride 2", &[&[1, 9, 7, 12]], &[1, 5, 4, 20], down);
     case.weights(&[&[9, 12, 20], &[20]]).check();
 }
@@ -167,7 +192,7 @@ fn attentions() {
     let causal =
         |tape: &mut Tape, values: &[Value]| ops::attention(tape, values[0], values[1], values[2], 2, Mask::Causal);
     // Heads that fit the lanes of CPU drivers, and such that go by chunks of scores.
-    for head in [8, 12, 40, 96] {
+    for head in [8, 12, 40, 64, 96] {
         let (queries, keys) = ([2, 65, 2 * head], [2, 77, 2 * head]);
         Case::new("attention", &[&queries, &keys, &keys], &queries, crossed).check();
         Case::new("causal attention", &[&keys, &keys, &keys], &keys, causal).check();

@@ -1,6 +1,8 @@
 use lora_wgpu::{ops, tape::DType};
 
-use crate::support::{Fixture, Tensor, assert_close, devices, evaluate, evaluate_with_gradients};
+use crate::support::{
+    Fixture, Matrix, Tensor, assert_close, devices, devices_and_bands, evaluate, evaluate_with_gradients,
+};
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -67,10 +69,12 @@ fn matches_pytorch() {
                 let out = ops::linear(tape, v[0], v[1], Some(v[2]));
                 vec![ops::add(tape, out, out)]
             };
-            let result = evaluate_with_gradients(&device.gpu, &inputs, record, &tensor("upstream"), &[0]);
+            let result = evaluate_with_gradients(&device.gpu, &inputs, record, &tensor("upstream"), &[0, 1]);
             assert_close(device.name, &result.outputs[0], &fixture.expected(&format!("{case}/out")), TOLERANCE);
             let d_x = result.gradients[0].as_ref().unwrap();
             assert_close(device.name, d_x, &fixture.expected(&format!("{case}/d_x")), TOLERANCE);
+            let d_weight = result.gradients[1].as_ref().unwrap();
+            assert_close(device.name, d_weight, &fixture.expected(&format!("{case}/d_weight")), TOLERANCE);
         }
     }
 }
@@ -84,4 +88,30 @@ fn bias_is_optional() {
         let result = evaluate(&device.gpu, &[x, weight], |tape, v| vec![ops::linear(tape, v[0], v[1], None)]);
         assert_close(device.name, &result[0], &out, TOLERANCE);
     }
+}
+
+#[test]
+fn a_weight_built_from_trained_values_has_a_gradient() {
+    for (rows, k, n) in [(1, 4, 4), (34, 36, 60), (77, 128, 68), (515, 20, 12)] {
+        let (x, weight) = (Tensor::random(&[rows, k], 1), Tensor::random(&[n, k], 2));
+        let upstream = Tensor::random(&[rows, n], 3);
+        let expected = Matrix::of(&upstream).transposed().times(&Matrix::of(&x)).data;
+        let weight_bytes = 4 * (n * k) as u64;
+        for device in devices_and_bands().filter(|device| device.gpu.caps().max_binding >= weight_bytes) {
+            let record = |tape: &mut _, v: &[_]| vec![ops::linear(tape, v[0], v[1], None)];
+            let inputs = [x.clone(), weight.clone()];
+            let result = evaluate_with_gradients(&device.gpu, &inputs, record, &upstream, &[1]);
+            let what = format!("{}: {rows} × {k} to {n}", device.name);
+            assert_close(&what, result.gradients[1].as_ref().unwrap(), &expected, TOLERANCE);
+            assert!(result.gradients[0].is_none(), "nobody wants the gradient of x");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "linear: a weight [8, 4] of F16 is frozen")]
+fn a_frozen_weight_has_none() {
+    let inputs = [Tensor::random(&[3, 4], 1), Tensor::random(&[8, 4], 2).stored_as(DType::F16)];
+    let record = |tape: &mut _, v: &[_]| vec![ops::linear(tape, v[0], v[1], None)];
+    evaluate_with_gradients(&devices()[0].gpu, &inputs, record, &Tensor::random(&[3, 8], 3), &[1]);
 }

@@ -1,6 +1,6 @@
 use lora_wgpu::{ops, tape::DType};
 
-use crate::support::{Fixture, Tensor, assert_close, devices, evaluate_with_gradients};
+use crate::support::{Fixture, Matrix, Tensor, assert_close, devices, evaluate_with_gradients};
 
 const TOLERANCE: f64 = 1e-5;
 /// Positions of x, down and up among the inputs: what has a gradient.
@@ -31,34 +31,6 @@ fn matches_pytorch() {
     }
 }
 
-/// Matrices of f64 for the plain loops: rows, columns, data.
-struct Matrix(usize, usize, Vec<f64>);
-
-impl Matrix {
-    fn of(tensor: &Tensor) -> Self {
-        let columns = tensor.shape[tensor.shape.len() - 1];
-        Self(tensor.data.len() / columns, columns, tensor.data.iter().map(|&value| f64::from(value)).collect())
-    }
-
-    fn transposed(&self) -> Self {
-        let Self(rows, columns, data) = self;
-        Self(*columns, *rows, (0..rows * columns).map(|at| data[at % rows * columns + at / rows]).collect())
-    }
-
-    fn times(&self, other: &Self) -> Self {
-        let (rows, inner, columns) = (self.0, self.1, other.1);
-        let element = |at: usize| {
-            let (row, column) = (at / columns, at % columns);
-            (0..inner).map(|i| self.2[row * inner + i] * other.2[i * columns + column]).sum()
-        };
-        Self(rows, columns, (0..rows * columns).map(element).collect())
-    }
-
-    fn plus(&self, factor: f64, other: &Self) -> Self {
-        Self(self.0, self.1, self.2.iter().zip(&other.2).map(|(a, b)| a + factor * b).collect())
-    }
-}
-
 #[test]
 fn every_subset_of_gradients_matches_plain_loops() {
     for (k, n) in [(36, 68), (128, 36)] {
@@ -79,15 +51,15 @@ fn check_every_subset(k: usize, n: usize) {
     let h = x.times(&down.transposed());
     let y = x.times(&weight.transposed()).plus(scale, &h.times(&up.transposed()));
     let d_h = d_y.times(&up);
-    let d_x = d_y.times(&weight).plus(scale, &d_h.times(&down)).2;
-    let scaled = |matrix: Matrix| matrix.2.iter().map(|value| scale * value).collect();
+    let d_x = d_y.times(&weight).plus(scale, &d_h.times(&down)).data;
+    let scaled = |matrix: Matrix| matrix.data.iter().map(|value| scale * value).collect();
     let gradients: [Vec<f64>; 3] = [d_x, scaled(d_h.transposed().times(&x)), scaled(d_y.transposed().times(&h))];
     for device in devices() {
         for wanted in [vec![0], vec![2], vec![3], vec![2, 3], vec![0, 2, 3]] {
             let record = |tape: &mut _, v: &[_]| vec![ops::lora_linear(tape, v[0], v[1], None, v[2], v[3], v[4])];
             let result = evaluate_with_gradients(&device.gpu, &inputs, record, &upstream, &wanted);
             let what = format!("{}: wanted {wanted:?}", device.name);
-            assert_close(&what, &result.outputs[0], &y.2, TOLERANCE);
+            assert_close(&what, &result.outputs[0], &y.data, TOLERANCE);
             for ((index, _), expected) in
                 TRAINED.iter().zip(&gradients).filter(|((index, _), _)| wanted.contains(index))
             {

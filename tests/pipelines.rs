@@ -13,8 +13,8 @@ use lora_wgpu::{
     train::{
         engine::LossScale,
         tasks::diffusion::{
-            Trained,
-            recording::{StepOptions, StepShape},
+            Objective, Trained,
+            recording::{Dropouts, StepOptions, StepShape},
         },
     },
     weights::{PartTensors, StorageType, lora::Part},
@@ -51,16 +51,17 @@ fn training_with_previews_needs_few_pipelines() {
             let training = Trained::new(adapters, optimizer, LossScale::for_activations(activations));
             let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
             let options = StepOptions {
-                prediction: Prediction::Epsilon,
+                objective: Objective::mse(Prediction::Epsilon),
                 checkpointing: Checkpointing::Off,
                 activations,
+                dropouts: Dropouts::default(),
                 observed: Vec::new(),
             };
-            let mut plans = training.plan(&gpu, &unet, &[shape], &options).expect("a plan");
+            let mut plans = training.plan(&gpu, (&unet, None), &[shape], &options).expect("a plan");
             let trained = plans.kernels().len();
             let shape = DenoiserShape { height: side, width: side, tokens: 77, guided: true };
             let adapters = &training.adapters;
-            let record = |tape: &mut _| adapters.record(tape, &adapters.scales).adapters;
+            let record = |tape: &mut _| adapters.record(tape, &adapters.scales, &|_| None).adapters;
             let (denoiser, _) = Denoiser::plan(&gpu, &unet, record, shape, activations).expect("a plan");
             let (decoder, _) = decoder.plan(&gpu, side, side).expect("a plan");
             plans.share_slots(vec![denoiser, decoder]);

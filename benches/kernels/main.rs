@@ -3,6 +3,7 @@
 //! `cargo bench --bench kernels [-- FILTER]` prints, per row, milliseconds, GFLOP/s and GB/s (per core-second where the
 //! device is a CPU driver).
 
+mod adapters;
 mod attention;
 mod conv;
 mod elementwise;

@@ -29,6 +29,7 @@ pub struct Row {
 /// One line per file of rows.
 fn rows() -> Vec<Row> {
     let families: &[fn() -> Vec<Row>] = &[
+        super::adapters::rows,
         super::attention::rows,
         super::conv::rows,
         super::elementwise::rows,

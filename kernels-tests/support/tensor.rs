@@ -30,6 +30,18 @@ impl Tensor {
         self
     }
 
+    /// A matrix with zeros behind its rows and columns, up to the next multiples of four, as trained ones are stored.
+    #[must_use]
+    pub fn padded(self) -> Self {
+        let &[rows, columns] = &self.shape[..] else { panic!("no matrix") };
+        let stored = [rows.next_multiple_of(4), columns.next_multiple_of(4)];
+        let mut data = vec![0.0; stored[0] * stored[1]];
+        for (row, values) in data.chunks_exact_mut(stored[1]).zip(self.data.chunks_exact(columns)) {
+            row[..columns].copy_from_slice(values);
+        }
+        Self::new(&stored, data)
+    }
+
     /// Stored as `dtype` on the device; the values are rounded to it.
     #[must_use]
     pub fn stored_as(mut self, dtype: DType) -> Self {

@@ -9,7 +9,7 @@ mod store;
 mod targets;
 
 pub use kind::{Kind, TensorSpec};
-pub use scales::Scales;
+pub use scales::{Factor, Scales};
 pub use set::{AdapterSet, RecordedAdapters, SitePlan};
 pub use store::{Placed, Shard, Store, TensorShape};
 pub use targets::is_target;

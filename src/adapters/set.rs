@@ -6,14 +6,14 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     gpu::Gpu,
-    nn::Adapters,
+    nn::{Adapters, Dropped},
     tape::{Tape, Value},
     weights::lora::{AdapterModule, AdapterTensor, SavePrecision, Site, UP},
 };
 
 use super::{
     kind::{Kind, OnTape, TensorSpec},
-    scales::Scales,
+    scales::{Factor, Scales},
     store::Store,
 };
 
@@ -41,7 +41,7 @@ struct Module {
     plan: SitePlan,
     specs: Vec<TensorSpec>,
     tensors: Range<usize>,
-    factor: f32,
+    factor: Factor,
 }
 
 /// The adapters in training.
@@ -72,11 +72,13 @@ impl AdapterSet {
                 let group = if *name == UP { plan.up_group.or(plan.group) } else { plan.group };
                 tensors.push((shape.clone(), group));
             }
-            let factor = kind.factor(plan.rank, plan.alpha);
+            let factor = kind.factor(&plan.site, plan.rank, plan.alpha);
             modules.push(Module { plan, specs, tensors: first..tensors.len(), factor });
         }
         let store = Store::new(tensors, max_binding, accumulate);
-        let scales = Scales::new("adapter scales", modules.iter().map(|module| module.factor));
+        let blend = [Factor::fixed(-1.0), Factor::by_strength(-1.0)].into_iter().filter(|_| kind.blends());
+        let factors = modules.iter().map(|module: &Module| module.factor).chain(blend);
+        let scales = Scales::new("adapter scales", factors);
         Self { kind, modules, store, scales }
     }
 
@@ -99,13 +101,16 @@ impl AdapterSet {
         Ok(self.modules_of(values.collect::<Result<_>>()?))
     }
 
-    /// The kind's first values.
-    pub fn initial(&self, seed: u64) -> Vec<AdapterModule> {
-        let values = self.modules.iter().enumerate().flat_map(|(index, module)| {
+    /// The kind's first values; `weight` as [`Kind::initial`] wants it.
+    ///
+    /// # Errors
+    /// What `weight` says.
+    pub fn initial(&self, seed: u64, weight: &dyn Fn(&Site) -> Result<Vec<f32>>) -> Result<Vec<AdapterModule>> {
+        let values = self.modules.iter().enumerate().map(|(index, module)| {
             let SitePlan { site, rank, .. } = &module.plan;
-            self.kind.initial(seed, index, site, *rank)
+            self.kind.initial((seed, index), site, *rank, weight)
         });
-        self.modules_of(values.collect())
+        Ok(self.modules_of(values.collect::<Result<Vec<_>>>()?.concat()))
     }
 
     /// The values of `modules` for each of ours, in our order.
@@ -178,28 +183,44 @@ impl AdapterSet {
         result
     }
 
-    /// Puts the adapters onto a tape, at the strength of `scales`.
-    pub fn record(&self, tape: &mut Tape, scales: &Scales) -> RecordedAdapters {
+    /// Puts the adapters onto a tape, at the strength of `scales`; `dropped` says what each module drops, by its number.
+    pub fn record(
+        &self,
+        tape: &mut Tape,
+        scales: &Scales,
+        dropped: &dyn Fn(usize) -> Option<Dropped>,
+    ) -> RecordedAdapters {
         let mut recorded =
             RecordedAdapters { adapters: Adapters::default(), parameters: Vec::new(), numbers: Vec::new() };
-        for module in &self.modules {
-            let path = &module.plan.site.path;
-            let on_tape = |(spec, number): (&TensorSpec, usize)| {
-                let name = spec.name.strip_suffix(".weight").unwrap_or(spec.name);
-                self.store.parameter(tape, number, &format!("{path}.{name}"))
+        let blend = (self.kind.blends() && scales.varies).then(|| OnTape::blend(tape, scales));
+        for (index, module) in self.modules.iter().enumerate() {
+            let site = &module.plan.site;
+            let tensors = self.tensors_on(tape, module);
+            let on_tape = OnTape {
+                site,
+                tensors: &tensors,
+                scale: scales.on(tape, module.factor),
+                blend,
+                dropped: dropped(index),
             };
-            let tensors: Vec<Value> = module.specs.iter().zip(module.tensors.clone()).map(on_tape).collect();
-            let scale = scales.on(tape, module.factor);
-            let on_tape = OnTape { site: &module.plan.site, tensors: &tensors, scale };
-            recorded.adapters.extend([(path.clone(), self.kind.record(tape, &on_tape))]);
-            let trained = |number: &usize| self.store.is_trained(*number);
-            for (value, number) in tensors.into_iter().zip(module.tensors.clone()).filter(|(_, number)| trained(number))
-            {
-                recorded.parameters.push(value);
-                recorded.numbers.push(number);
+            recorded.adapters.extend([(site.path.clone(), self.kind.record(&on_tape))]);
+            for (value, number) in tensors.into_iter().zip(module.tensors.clone()) {
+                if self.store.is_trained(number) {
+                    recorded.parameters.push(value);
+                    recorded.numbers.push(number);
+                }
             }
         }
         recorded
+    }
+
+    fn tensors_on(&self, tape: &mut Tape, module: &Module) -> Vec<Value> {
+        let path = &module.plan.site.path;
+        let value = |(spec, number): (&TensorSpec, usize)| {
+            let name = spec.name.strip_suffix(".weight").unwrap_or(spec.name);
+            self.store.parameter(tape, number, &format!("{path}.{name}"))
+        };
+        module.specs.iter().zip(module.tensors.clone()).map(value).collect()
     }
 
     /// Lets the gradients of [`RecordedAdapters::parameters`] be computed into the store.

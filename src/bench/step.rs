@@ -11,9 +11,12 @@ use crate::{
     tape::Program,
     train::{
         engine::{MicroBatch, Programs},
-        tasks::diffusion::{MemoryPlan, Trained, recording::BatchWriter},
+        tasks::diffusion::{BatchWriter, MemoryPlan, Trained},
     },
-    weights::{PartTensors, lora::Part},
+    weights::{
+        PartTensors,
+        lora::{Part, Site},
+    },
 };
 
 use super::{
@@ -41,11 +44,12 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let unet = UNet::new(&builder, config.clone());
     let built = builder.finish("U-Net")?;
     let trained = workload.trained(gpu.caps().max_binding, &built.sites);
-    let plans = trained.plan(gpu, &unet, &[workload.shape()], &workload.options())?;
+    let plans = trained.plan(gpu, (&unet, None), &[workload.shape()], &workload.options())?;
     let memory = MemoryPlan::new(&built, &trained, &plans, None);
     built.upload(gpu, |_| {})?;
-    trained.load(gpu, &trained.adapters.initial(0))?;
-    let writer = BatchWriter::new(&unet, workload.options().prediction);
+    let frozen = |site: &Site| weights.matrix(site);
+    trained.load(gpu, &trained.adapters.initial(0, &frozen)?)?;
+    let writer = BatchWriter::new(&unet, workload.options().objective);
     let batch = writer.micro_batch(&workload.batch(config.cross_attention_dim));
 
     let start = Instant::now();

@@ -9,8 +9,8 @@ use crate::{
     train::{
         engine::LossScale,
         tasks::diffusion::{
-            Trained, activations, checkpointing,
-            recording::{Batch, StepOptions, StepShape},
+            Batch, Objective, Trained, activations, checkpointing,
+            recording::{Dropouts, StepOptions, StepShape},
         },
     },
     weights::{StorageType, lora::Site},
@@ -68,9 +68,10 @@ impl Workload {
 
     pub(super) fn options(&self) -> StepOptions {
         StepOptions {
-            prediction: Prediction::Epsilon,
+            objective: Objective::mse(Prediction::Epsilon),
             checkpointing: self.checkpointing,
             activations: self.activations,
+            dropouts: Dropouts::default(),
             observed: Vec::new(),
         }
     }
@@ -83,8 +84,9 @@ impl Workload {
             latents: wave(batch * height * width * 4, 0.37),
             noise: wave(batch * height * width * 4, 1.91),
             timesteps: vec![500; batch],
-            context: wave(batch * tokens * context_width, 0.73),
+            text: wave(batch * tokens * context_width, 0.73),
             weights: vec![1.0 / (batch * self.accumulation) as f32; batch],
+            ..Batch::default()
         }
     }
 }

@@ -80,7 +80,7 @@ pub fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<Outcome> {
 
 /// A case with the model that it is run on.
 enum Case {
-    Training(TrainingCase, Checkpoint),
+    Training(Box<TrainingCase>, Checkpoint),
     Sampling(SamplingCase, Checkpoint),
     Label(LabelCase, ModelFolder),
     Optimizer(OptimizerCase),
@@ -107,7 +107,7 @@ impl Case {
             let folder = ModelFolder::open(model, case.kind())?;
             return Ok(Self::Label(case, folder));
         }
-        Ok(Self::Training(TrainingCase::open(&args.case)?, Checkpoint::open(model, None)?))
+        Ok(Self::Training(Box::new(TrainingCase::open(&args.case)?), Checkpoint::open(model, None)?))
     }
 
     fn run(&self, gpu: &Gpu, args: &CheckArgs) -> Result<Vec<OwnedTensor>> {

@@ -1,7 +1,10 @@
 //! The words of keys that choose among some: tables of words and what they mean.
 
-use super::train_config::{
-    GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, PredictionType, SavePrecision,
+use super::{
+    loss_config::{HuberSchedule, LossType},
+    train_config::{
+        GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, PredictionType, SavePrecision,
+    },
 };
 
 /// Words and what they mean; the first word of a meaning is the one that is shown, the others are other trainers'.
@@ -45,7 +48,15 @@ pub(super) const LR_SCHEDULERS: &Choices<LrScheduler> = &[
     ("cosine", LrScheduler::Cosine),
     ("cosine_with_restarts", LrScheduler::CosineWithRestarts),
     ("polynomial", LrScheduler::Polynomial),
+    ("cosine_with_min_lr", LrScheduler::CosineWithMinLr),
+    ("inverse_sqrt", LrScheduler::InverseSqrt),
+    ("warmup_stable_decay", LrScheduler::WarmupStableDecay),
+    ("rex", LrScheduler::Rex),
 ];
+pub(super) const LOSS_TYPES: &Choices<LossType> =
+    &[("l2", LossType::L2), ("l1", LossType::L1), ("huber", LossType::Huber), ("smooth_l1", LossType::SmoothL1)];
+pub(super) const HUBER_SCHEDULES: &Choices<HuberSchedule> =
+    &[("snr", HuberSchedule::Snr), ("exponential", HuberSchedule::Exponential), ("constant", HuberSchedule::Constant)];
 pub(super) const SAVE_PRECISIONS: &Choices<SavePrecision> = &[
     ("fp16", SavePrecision::Fp16),
     ("float", SavePrecision::Float),

@@ -13,6 +13,10 @@ mod key;
 mod keys;
 mod kind;
 mod load;
+mod loss_checks;
+mod loss_config;
+#[cfg(test)]
+mod loss_tests;
 mod mistakes;
 mod optimizers;
 mod print;
@@ -36,6 +40,7 @@ pub use choices::PREVIEW_SAMPLERS;
 pub use key::{DefaultText, Key};
 pub use keys::{GROUPS, Group, all as all_keys, names as key_names};
 pub use load::{Loaded, load};
+pub use loss_config::{HuberSchedule, LossConfig, LossType, NoiseConfig};
 pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
 pub use reference::reference_page;
 pub use suggest::nearest;

@@ -2,8 +2,8 @@
 
 use super::{
     key::Draft,
-    keys,
-    optimizers::{OptimizerKind, RateRule},
+    keys, loss_checks,
+    optimizers::rates,
     readers,
     train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
 };
@@ -32,7 +32,7 @@ pub(super) fn resolve(draft: &mut Draft, given: impl Fn(&str) -> bool) -> Result
 }
 
 fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<Derived>> {
-    let mut derived = for_optimizer(config, &given);
+    let mut derived = rates::derive(config, &given);
     if !given("lora_alpha") {
         config.lora_alpha = 2.0 * f64::from(config.lora_rank);
         derived.push(as_its_row_says("lora_alpha"));
@@ -50,29 +50,6 @@ fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<
         derived.push(as_its_row_says("output_name"));
     }
     Ok(derived)
-}
-
-/// What follows from the optimizer's own rule for learning rates.
-fn for_optimizer(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Vec<Derived> {
-    let mut derived = Vec::new();
-    match config.optimizer.rate_rule() {
-        RateRule::Shared => {
-            if !given("learning_rate") {
-                config.learning_rate = 1.0;
-                derived.push(("learning_rate", "a factor of the step size that the optimizer finds"));
-            }
-            if !given("lr_warmup_steps") {
-                config.lr_warmup_steps = Warmup::Steps(0);
-                derived.push(("lr_warmup_steps", "the optimizer begins with small steps itself"));
-            }
-        }
-        RateRule::Unscheduled if !given("lr_scheduler") => {
-            config.lr_scheduler = LrScheduler::Constant;
-            derived.push(("lr_scheduler", "schedule-free"));
-        }
-        RateRule::Unscheduled | RateRule::Free | RateRule::Own => {}
-    }
-    derived
 }
 
 fn as_its_row_says(key: &'static str) -> Derived {
@@ -97,44 +74,15 @@ fn check(config: &TrainConfig) -> Result<()> {
             config.unet_lr
         );
     }
-    if config.optimizer.rate_rule() == RateRule::Unscheduled {
-        check_unscheduled(config)?;
-    }
-    Ok(())
+    rates::check(config)?;
+    loss_checks::check(config)
 }
-
-fn check_unscheduled(config: &TrainConfig) -> Result<()> {
-    let name = config.optimizer.name();
-    if config.lr_scheduler != LrScheduler::Constant {
-        let schedule = config.lr_scheduler.name();
-        bail!("`lr_scheduler: {schedule}`: {name} wants no schedule; set `lr_scheduler: constant`, or leave it out");
-    }
-    if config.lr_warmup_steps != Warmup::Steps(0) {
-        let own = match config.optimizer.kind {
-            OptimizerKind::AdamWScheduleFree => {
-                "has a warm-up of its own: set `optimizer_args: [\"warmup_steps=100\"]`"
-            }
-            _ => "warms up by itself",
-        };
-        bail!("`lr_warmup_steps`: {name} {own}, and leave `lr_warmup_steps` out");
-    }
-    Ok(())
-}
-
-/// Below this, a rate was most likely meant for another optimizer.
-const SMALL_FACTOR: f64 = 0.1;
 
 fn add_notes(draft: &mut Draft, given: impl Fn(&str) -> bool) {
     let Draft { config, notes } = draft;
-    let (name, rates) = (config.optimizer.name(), config.optimizer.rate_rule());
     if config.lr_scheduler == LrScheduler::Constant && config.lr_warmup_steps != Warmup::Steps(0) {
         notes.push("lr_warmup_steps: `constant` has no warm-up; use `lr_scheduler: constant_with_warmup`".into());
     }
-    if rates == RateRule::Shared && config.unet_lr < SMALL_FACTOR {
-        let rate = config.unet_lr;
-        notes.push(format!("learning_rate: {name} finds its step size itself and multiplies it by {rate}; 1 is usual"));
-    }
-    if rates == RateRule::Own && ["learning_rate", "unet_lr", "lr_scheduler"].into_iter().any(given) {
-        notes.push(format!("learning_rate and lr_scheduler have no effect: {name} has its own with `relative_step`"));
-    }
+    notes.extend(rates::notes(config, given));
+    notes.extend(loss_checks::notes(config));
 }

@@ -134,7 +134,7 @@ fn assert_special_refused(key: &Key) {
     let (value, wanted) = match key.name {
         "resolution" => ("[0, 512]", "a whole number of pixels"),
         "optimizer_args" => ("{eps: 0}", "`eps`: expected a number above 0"),
-        "lr_warmup_steps" => ("-1", "a share of them below 1"),
+        "lr_warmup_steps" | "lr_decay_steps" => ("-1", "a share of them below 1"),
         "min_snr_gamma" => ("-1", "a number from 0"),
         "output_name" => ("a/b", "a file name cannot"),
         "sample_prompts" => ("[\"\"]", "must not be empty"),

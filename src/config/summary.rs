@@ -1,7 +1,8 @@
 //! A short summary of a run for the terminal.
 
 use super::{
-    choices::{LORA_TARGETS, LR_SCHEDULERS, SAVE_PRECISIONS, word_for},
+    choices::{HUBER_SCHEDULES, LORA_TARGETS, LOSS_TYPES, LR_SCHEDULERS, SAVE_PRECISIONS, word_for},
+    loss_config::{HuberSchedule, LossType, TIMESTEPS},
     show::number,
     train_config::{GradientCheckpointing, LrScheduler, MixedPrecision, TrainConfig, Warmup},
 };
@@ -10,6 +11,20 @@ impl LrScheduler {
     /// diffusers' name.
     pub fn name(self) -> &'static str {
         word_for(LR_SCHEDULERS, &self)
+    }
+}
+
+impl LossType {
+    /// sd-scripts' name.
+    pub fn name(self) -> &'static str {
+        word_for(LOSS_TYPES, &self)
+    }
+}
+
+impl HuberSchedule {
+    /// sd-scripts' name.
+    pub fn name(self) -> &'static str {
+        word_for(HUBER_SCHEDULES, &self)
     }
 }
 
@@ -53,11 +68,8 @@ impl TrainConfig {
         if self.gradient_accumulation_steps > 1 {
             text += &format!(" × {} accumulated", self.gradient_accumulation_steps);
         }
-        if let Some(gamma) = self.min_snr_gamma {
-            text += &format!(", min-SNR γ {}", number(gamma));
-        }
-        if self.noise_offset > 0.0 {
-            text += &format!(", noise offset {}", number(self.noise_offset));
+        for option in loss_options(self) {
+            text += &format!(", {option}");
         }
         match self.gradient_checkpointing {
             GradientCheckpointing::On => text += ", gradient checkpointing",
@@ -89,4 +101,32 @@ impl TrainConfig {
         };
         format!("{}, {precision}, {every}", file.display())
     }
+}
+
+/// What a run does to loss and noise that it does not by default, a phrase each.
+fn loss_options(config: &TrainConfig) -> Vec<String> {
+    let TrainConfig { loss, noise, .. } = config;
+    let mut options = Vec::new();
+    if loss.loss_type != LossType::L2 {
+        options.push(format!("loss {}", loss.loss_type.name()));
+    }
+    options.extend(config.min_snr_gamma.map(|gamma| format!("min-SNR γ {}", number(gamma))));
+    let flags = [
+        (loss.scale_v_pred_loss_like_noise_pred, "v loss scaled like noise loss"),
+        (loss.debiased_estimation_loss, "debiased loss"),
+        (loss.zero_terminal_snr, "zero terminal SNR"),
+    ];
+    options.extend(flags.into_iter().filter(|(on, _)| *on).map(|(_, phrase)| phrase.to_owned()));
+    let numbers = [
+        (loss.v_pred_like_loss, "v-like loss"),
+        (config.noise_offset, "noise offset"),
+        (f64::from(noise.multires_noise_iterations), "multi-resolution noise"),
+        (noise.ip_noise_gamma, "input perturbation"),
+    ];
+    options
+        .extend(numbers.into_iter().filter(|(size, _)| *size > 0.0).map(|(x, name)| format!("{name} {}", number(x))));
+    if (loss.min_timestep, loss.max_timestep) != (0, TIMESTEPS) {
+        options.push(format!("timesteps {} to {}", loss.min_timestep, loss.max_timestep - 1));
+    }
+    options
 }

@@ -3,9 +3,9 @@
 use super::*;
 use std::path::{Path, PathBuf};
 
-const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
+pub(super) const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
 
-fn load_text(text: &str, overrides: &[&str]) -> anyhow::Result<Loaded> {
+pub(super) fn load_text(text: &str, overrides: &[&str]) -> anyhow::Result<Loaded> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.yaml");
     std::fs::write(&path, text).unwrap();
@@ -14,12 +14,12 @@ fn load_text(text: &str, overrides: &[&str]) -> anyhow::Result<Loaded> {
 }
 
 /// The configuration of the required keys and `extra` lines.
-fn config(extra: &str) -> TrainConfig {
+pub(super) fn config(extra: &str) -> TrainConfig {
     load_text(&format!("{REQUIRED}{extra}"), &[]).unwrap_or_else(|error| panic!("{extra}: {error:#}")).config
 }
 
 /// The error of the required keys (lines 1 and 2) and `extra` lines.
-fn error(extra: &str) -> String {
+pub(super) fn error(extra: &str) -> String {
     let result = load_text(&format!("{REQUIRED}{extra}"), &[]);
     format!("{:#}", result.err().unwrap_or_else(|| panic!("accepted: {extra}")))
 }
@@ -97,11 +97,29 @@ lr_scheduler: cosine_with_restarts
 lr_warmup_steps: 20
 lr_scheduler_num_cycles: 3
 lr_scheduler_power: 2
+lr_scheduler_min_lr_ratio: 0.1
+lr_scheduler_timescale: 50
+lr_decay_steps: 0.2
 max_grad_norm: 0
 gradient_checkpointing: true
 mixed_precision: fp16
 noise_offset: 0.05
 min_snr_gamma: true
+noise_offset_random_strength: true
+adaptive_noise_scale: -0.01
+multires_noise_iterations: 8
+multires_noise_discount: 0.4
+ip_noise_gamma: 0.1
+ip_noise_gamma_random_strength: true
+loss_type: smooth_l1
+huber_c: 0.2
+huber_schedule: exponential
+huber_scale: 2
+debiased_estimation_loss: true
+scale_v_pred_loss_like_noise_pred: true
+zero_terminal_snr: true
+min_timestep: 10
+max_timestep: 900
 seed: 18446744073709551615
 device: 1
 vram_limit: 3.5GB
@@ -167,11 +185,34 @@ fn every_key_reaches_its_field() {
         lr_warmup_steps: Warmup::Steps(20),
         lr_scheduler_num_cycles: 3,
         lr_scheduler_power: 2.0,
+        lr_scheduler_min_lr_ratio: 0.1,
+        lr_scheduler_timescale: Some(50),
+        lr_decay_steps: Warmup::Share(0.2),
         max_grad_norm: 0.0,
         gradient_checkpointing: GradientCheckpointing::On,
         mixed_precision: MixedPrecision::Fp16,
         noise_offset: 0.05,
         min_snr_gamma: Some(5.0),
+        loss: LossConfig {
+            loss_type: LossType::SmoothL1,
+            huber_c: 0.2,
+            huber_schedule: HuberSchedule::Exponential,
+            huber_scale: 2.0,
+            debiased_estimation_loss: true,
+            scale_v_pred_loss_like_noise_pred: true,
+            v_pred_like_loss: 0.0,
+            zero_terminal_snr: true,
+            min_timestep: 10,
+            max_timestep: 900,
+        },
+        noise: NoiseConfig {
+            noise_offset_random_strength: true,
+            adaptive_noise_scale: -0.01,
+            multires_noise_iterations: 8,
+            multires_noise_discount: 0.4,
+            ip_noise_gamma: 0.1,
+            ip_noise_gamma_random_strength: true,
+        },
         seed: u64::MAX,
         device: Some("1".into()),
         vram_limit: Some(3_500_000_000),
@@ -229,6 +270,12 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
         ("validation_split: 1", "below 1"),
         ("lr_warmup_steps: 2.5", "a share of them below 1"),
         ("lr_scheduler: cosin", "did you mean `cosine`?"),
+        ("lr_scheduler_min_lr_ratio: 2", "from 0 to 1"),
+        ("loss_type: hubr", "did you mean `huber`?"),
+        ("huber_c: 0", "above 0"),
+        ("min_timestep: 1000", "from 0 to 999"),
+        ("max_timestep: 1001", "from 1 to 1000"),
+        ("multires_noise_discount: 1.5", "from 0 to 1"),
         ("mixed_precision: bf16", "set `mixed_precision: fp16`"),
         ("mixed_precision: fp8", "Choices: `auto`, `no`, `fp16`"),
         ("enable_bucket: true", "not implemented yet"),

@@ -1,7 +1,10 @@
 //! The typed, resolved configuration. Every field has its final value: nothing is left to be derived later, except where
 //! a type says so (`Option`, `Auto`).
 
-use super::optimizers::OptimizerSettings;
+use super::{
+    loss_config::{LossConfig, NoiseConfig},
+    optimizers::OptimizerSettings,
+};
 use std::path::PathBuf;
 
 /// Everything `train` needs to know. Field names are the configuration keys.
@@ -49,6 +52,12 @@ pub struct TrainConfig {
     pub lr_scheduler_num_cycles: u32,
     /// Exponent of `polynomial`.
     pub lr_scheduler_power: f64,
+    /// Share of the learning rate that `cosine_with_min_lr` and `warmup_stable_decay` end at.
+    pub lr_scheduler_min_lr_ratio: f64,
+    /// Steps over which `inverse_sqrt` falls; `None`: as many as the warm-up has, without one 10 000.
+    pub lr_scheduler_timescale: Option<u32>,
+    /// Over which `warmup_stable_decay` falls.
+    pub lr_decay_steps: Warmup,
     /// Gradients are scaled down to this norm over all parameters; 0 = never.
     pub max_grad_norm: f64,
     pub gradient_checkpointing: GradientCheckpointing,
@@ -57,6 +66,8 @@ pub struct TrainConfig {
     pub min_snr_gamma: Option<f64>,
     /// Deviation of what is added to all noise of a channel, so that dark and light pictures are learnt; 0 = nothing.
     pub noise_offset: f64,
+    pub loss: LossConfig,
+    pub noise: NoiseConfig,
     pub seed: u64,
     /// Index of a GPU in the device list, or a part of its name; `None`: the best one.
     pub device: Option<String>,
@@ -131,7 +142,7 @@ pub enum LoraTarget {
     Transformer,
 }
 
-/// Shape of the learning rate over the run, by diffusers' names.
+/// Shape of the learning rate over the run, by the names of diffusers and transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LrScheduler {
     Constant,
@@ -140,12 +151,16 @@ pub enum LrScheduler {
     Cosine,
     CosineWithRestarts,
     Polynomial,
+    CosineWithMinLr,
+    InverseSqrt,
+    WarmupStableDecay,
+    Rex,
 }
 
 /// The learning rate at which [`LrScheduler::Polynomial`] ends, diffusers' `lr_end`.
 pub const POLYNOMIAL_END_RATE: f64 = 1e-7;
 
-/// Length of the warm-up.
+/// Length of the warm-up, or of another part of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Warmup {
     /// Optimizer steps.
@@ -220,11 +235,16 @@ impl TrainConfig {
             lr_warmup_steps: Warmup::Share(0.05),
             lr_scheduler_num_cycles: 1,
             lr_scheduler_power: 1.0,
+            lr_scheduler_min_lr_ratio: 0.0,
+            lr_scheduler_timescale: None,
+            lr_decay_steps: Warmup::Steps(0),
             max_grad_norm: 1.0,
             gradient_checkpointing: GradientCheckpointing::Auto,
             mixed_precision: MixedPrecision::Auto,
             noise_offset: 0.0,
             min_snr_gamma: None,
+            loss: LossConfig::default(),
+            noise: NoiseConfig::default(),
             seed: 42,
             device: None,
             vram_limit: None,

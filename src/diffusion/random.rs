@@ -3,6 +3,8 @@
 //! Nothing is carried from draw to draw: a resumed run needs no generator state, and the numbers do not depend on
 //! device, batch size or thread order. Computed in f64 and rounded to f32 once.
 
+use std::ops::Range;
+
 use super::philox::philox_4x32_10;
 
 /// What a stream of numbers is for. Streams of different purposes share no number.
@@ -25,6 +27,14 @@ pub enum Purpose {
     Caption = 5,
     /// What `noise_offset` adds to a channel of ε.
     NoiseOffset = 6,
+    /// Levels of multi-resolution noise, one after the other.
+    Multires = 7,
+    /// How much smaller each level of multi-resolution noise is; the sample is 0.
+    MultiresRatio = 8,
+    /// What `ip_noise_gamma` adds to ε for the U-Net's input.
+    InputPerturbation = 9,
+    /// Strengths that are drawn once for an update; the sample is 0.
+    NoiseStrength = 10,
 }
 
 /// The numbers of one (seed, purpose, step, sample).
@@ -81,6 +91,11 @@ impl Stream {
         let wide = u64::from(words[0]) << 32 | u64::from(words[1]);
         ((u128::from(wide) * u128::from(count)) >> 64) as u64
     }
+
+    /// The `index`-th number of the stream, uniform in (0, 1).
+    pub fn unit(&self, index: u32) -> f64 {
+        open_unit(self.block(index)[0])
+    }
 }
 
 /// A word as a number in the open interval (0, 1).
@@ -102,24 +117,15 @@ pub fn training_noise(seed: u64, step: u32, sample: u32, out: &mut [f32]) {
     Stream::new(seed, Purpose::Noise, step, sample).fill_normal(out);
 }
 
-/// Adds to each of `channels` of such an ε (H, W, C) a normal number of deviation `offset` (N. Guttenberg,
-/// <https://www.crosslabs.org/blog/diffusion-with-offset-noise>).
-pub fn offset_noise(seed: u64, step: u32, sample: u32, offset: f64, channels: usize, noise: &mut [f32]) {
-    let mut added = vec![0.0; channels];
-    Stream::new(seed, Purpose::NoiseOffset, step, sample).fill_normal(&mut added);
-    for pixel in noise.chunks_exact_mut(channels) {
-        pixel.iter_mut().zip(&added).for_each(|(value, added)| *value += offset as f32 * added);
-    }
-}
-
 /// ε of probe number `sample`, the same throughout a run.
 pub fn probe_noise(seed: u64, sample: u32, out: &mut [f32]) {
     Stream::new(seed, Purpose::ProbeNoise, 0, sample).fill_normal(out);
 }
 
-/// Timestep for one example of one optimizer step, uniform in 0..`timesteps`.
-pub fn training_timestep(seed: u64, step: u32, sample: u32, timesteps: usize) -> usize {
-    Stream::new(seed, Purpose::Timestep, step, sample).below(timesteps as u64, 0) as usize
+/// Timestep for one example of one optimizer step, uniform in `timesteps`, which are not empty.
+pub fn training_timestep(seed: u64, step: u32, sample: u32, timesteps: Range<usize>) -> usize {
+    let stream = Stream::new(seed, Purpose::Timestep, step, sample);
+    timesteps.start + stream.below(timesteps.len() as u64, 0) as usize
 }
 
 /// The order in which an epoch visits `count` examples: a permutation of 0..`count` (Fisher–Yates).
@@ -168,20 +174,10 @@ mod tests {
         let mut noise = [0.0; 5];
         training_noise(42, 7, 2, &mut noise);
         assert_eq!(noise, [-0.203_220_65, -0.574_985_7, -1.526_056_4, 1.177_552_7, -0.522_838_83]);
-        assert_eq!(training_timestep(42, 7, 2, 1000), 450);
+        assert_eq!(training_timestep(42, 7, 2, 0..1000), 450);
         let mut down = [0.0; 2];
         adapter_init(42, 5, 0).fill_kaiming(320, &mut down);
         assert_eq!(down, [-0.017_179_115, 0.042_620_43]);
-    }
-
-    #[test]
-    fn an_offset_is_the_same_for_all_pixels_of_a_channel() {
-        let mut noise = vec![0.0; 32];
-        offset_noise(42, 7, 2, 0.1, 4, &mut noise);
-        assert!(noise.chunks_exact(4).all(|pixel| pixel == &noise[..4]));
-        let mut standard = [0.0; 4];
-        Stream::new(42, Purpose::NoiseOffset, 7, 2).fill_normal(&mut standard);
-        assert_eq!(noise[..4], standard.map(|value| 0.1 * value));
     }
 
     #[test]
@@ -203,10 +199,21 @@ mod tests {
     fn timesteps_are_uniform() {
         let mut tenths = [0u32; 10];
         for step in 0..20_000 {
-            tenths[training_timestep(5, step, 0, 1000) / 100] += 1;
+            tenths[training_timestep(5, step, 0, 0..1000) / 100] += 1;
         }
         // 2000 expected, standard deviation 42
         assert!(tenths.iter().all(|&n| (1800..2200).contains(&n)), "{tenths:?}");
+    }
+
+    #[test]
+    fn timesteps_stay_in_their_range() {
+        let drawn: Vec<usize> = (0..2000).map(|step| training_timestep(5, step, 0, 200..203)).collect();
+        for timestep in 200..203 {
+            // 667 expected, standard deviation 21
+            let count = drawn.iter().filter(|&&drawn| drawn == timestep).count();
+            assert!((560..780).contains(&count), "{timestep}: {count}");
+        }
+        assert_eq!(drawn.iter().filter(|&&timestep| !(200..203).contains(&timestep)).count(), 0);
     }
 
     #[test]

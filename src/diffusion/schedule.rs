@@ -40,12 +40,26 @@ impl NoiseSchedule {
         Self { alphas_cumprod }
     }
 
+    #[cfg(test)]
+    pub(super) fn of(alphas_cumprod: Vec<f32>) -> Self {
+        Self { alphas_cumprod }
+    }
+
+    /// Shifted and scaled so that nothing of the signal is left at the last timestep and the first stays as it is, for a
+    /// model that predicts v (Lin et al., "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1).
+    pub fn zero_terminal_snr(&self) -> Self {
+        let roots: Vec<f64> = self.alphas_cumprod.iter().map(|&alpha| f64::from(alpha).sqrt()).collect();
+        let (first, last) = (roots[0], roots[roots.len() - 1]);
+        let scale = first / (first - last);
+        Self { alphas_cumprod: roots.iter().map(|root| ((root - last) * scale).powi(2) as f32).collect() }
+    }
+
     /// Number of timesteps.
     pub fn timesteps(&self) -> usize {
         self.alphas_cumprod.len()
     }
 
-    /// ᾱ at `timestep`, in (0, 1).
+    /// ᾱ at `timestep`, in (0, 1); under zero terminal SNR the last is 0.
     pub fn alpha_cumprod(&self, timestep: usize) -> f32 {
         self.alphas_cumprod[timestep]
     }
@@ -80,15 +94,6 @@ impl NoiseSchedule {
             Prediction::Epsilon => snr.min(gamma) / snr,
             Prediction::VPrediction => snr.min(gamma) / (snr + 1.0),
         }
-    }
-
-    /// Loss weight of each example of a batch: the min-SNR weight, or 1 where `min_snr_gamma` is off.
-    pub fn loss_weights(&self, prediction: Prediction, timesteps: &[usize], min_snr_gamma: Option<f64>) -> Vec<f32> {
-        let weight = |&timestep: &usize| match min_snr_gamma {
-            Some(gamma) => self.min_snr_weight(prediction, timestep, gamma) as f32,
-            None => 1.0,
-        };
-        timesteps.iter().map(weight).collect()
     }
 }
 
@@ -157,19 +162,18 @@ mod tests {
             let mut out = [0.0];
             schedule.target(Prediction::VPrediction, timestep, &latent, &noise, &mut out);
             assert!(close(out[0], number(&case["velocity"]), 1e-6), "velocity at {timestep}");
-            let weight = |prediction| schedule.loss_weights(prediction, &[timestep], Some(gamma))[0];
+            let weight = |prediction| schedule.min_snr_weight(prediction, timestep, gamma) as f32;
             assert!(close(weight(Prediction::Epsilon), number(&case["weight_epsilon"]), 1e-4));
             assert!(close(weight(Prediction::VPrediction), number(&case["weight_v"]), 1e-4));
         }
     }
 
     #[test]
-    fn epsilon_target_is_the_noise_and_weights_are_one_without_gamma() {
+    fn the_target_of_epsilon_is_the_noise() {
         let schedule = NoiseSchedule::stable_diffusion();
         let mut target = [0.0; 2];
         schedule.target(Prediction::Epsilon, 500, &[1.0, 2.0], &[-0.5, 0.25], &mut target);
         assert_eq!(target, [-0.5, 0.25]);
-        assert_eq!(schedule.loss_weights(Prediction::Epsilon, &[0, 999], None), [1.0, 1.0]);
     }
 
     #[test]

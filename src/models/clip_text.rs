@@ -46,6 +46,19 @@ impl ClipTextConfig {
     }
 }
 
+impl ClipTextConfig {
+    /// Into how many passes of the encoder a text embedding of `tokens` tokens is cut: each has a begin and an end of its
+    /// own, of which the first and the last stay.
+    pub fn chunks(&self, tokens: usize) -> usize {
+        (tokens - 2) / (self.positions - 2)
+    }
+
+    /// Tokens of a text embedding out of `chunks` passes.
+    pub fn tokens(&self, chunks: usize) -> usize {
+        chunks * (self.positions - 2) + 2
+    }
+}
+
 /// The text encoder. Token embeddings stay on the host, where their rows are gathered.
 pub struct ClipText<'a> {
     pub config: ClipTextConfig,
@@ -105,7 +118,8 @@ impl<'a> ClipText<'a> {
     pub fn forward(&self, recording: &mut Recording<'_>, embedded: Value) -> TextOutputs {
         let mut states = vec![embedded];
         for layer in &self.layers {
-            let hidden = layer.forward(recording, states[states.len() - 1]);
+            let before = states[states.len() - 1];
+            let hidden = recording.block(|recording| layer.forward(recording, before));
             states.push(hidden);
         }
         TextOutputs {

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fmt, rc::Rc};
 
-use crate::tape::{Tape, Value};
+use crate::{
+    ops,
+    tape::{Tape, Value},
+};
 
 /// A tape on which layers are recorded, with the adapters that stand on it.
 pub struct Recording<'a> {
@@ -59,6 +62,39 @@ pub struct LowRank {
     pub up: Value,
     /// (1): alpha / rank, times the strength where there is one.
     pub scale: Value,
+    pub dropped: Option<Dropped>,
+}
+
+/// What a LoRA leaves out in a step.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropped {
+    /// (B, rank): what each picture's ranks are multiplied by, 0 or a number that makes up for the others.
+    pub ranks: Value,
+    /// Element by element, as [`ops::dropout`] does it.
+    pub elements: Option<ElementDropout>,
+}
+
+/// The arguments of [`ops::dropout`].
+#[derive(Clone, Copy, Debug)]
+pub struct ElementDropout {
+    /// (2)
+    pub key: Value,
+    pub site: u32,
+    pub rate: f32,
+}
+
+impl LowRank {
+    /// What is added to a layer's result: scale · hidden · upᵀ, `hidden` (B, …, rank) being what `down` makes of its input.
+    pub(super) fn update(&self, tape: &mut Tape, mut hidden: Value) -> Value {
+        if let Some(Dropped { ranks, elements }) = self.dropped {
+            hidden = ops::scale_rows(tape, hidden, ranks);
+            if let Some(ElementDropout { key, site, rate }) = elements {
+                hidden = ops::dropout(tape, hidden, key, site, rate);
+            }
+        }
+        let up = ops::scale_by(tape, self.up, self.scale);
+        ops::linear(tape, hidden, up, None)
+    }
 }
 
 /// The adapter of each adapted layer, by diffusers path.

@@ -35,7 +35,13 @@ impl Conv3x3 {
         let (weight, bias) = (self.weight.on(recording.tape), Some(self.bias.on(recording.tape)));
         recording.tape.scope(&self.path, |tape| match adapter {
             None => ops::conv3x3(tape, x, weight, bias, self.geometry),
-            Some(Adapter::LowRank(_)) => todo!(),
+            Some(Adapter::LowRank(lora)) => {
+                let base = ops::conv3x3(tape, x, weight, bias, self.geometry);
+                let down = ops::conv_taps(tape, lora.down);
+                let hidden = ops::conv3x3(tape, x, down, None, self.geometry);
+                let update = lora.update(tape, hidden);
+                ops::add(tape, base, update)
+            }
             Some(Adapter::Weight(adapted)) => {
                 let weight = adapted(tape, weight);
                 ops::conv3x3(tape, x, weight, bias, self.geometry)

@@ -49,8 +49,14 @@ impl Linear {
         let bias = self.bias.as_ref().map(|bias| bias.on(recording.tape));
         recording.tape.scope(&self.path, |tape| match adapter {
             None => ops::linear(tape, x, weight, bias),
-            Some(&Adapter::LowRank(LowRank { down, up, scale })) => {
+            Some(&Adapter::LowRank(LowRank { down, up, scale, dropped: None, .. })) => {
                 ops::lora_linear(tape, x, weight, bias, down, up, scale)
+            }
+            Some(Adapter::LowRank(lora)) => {
+                let base = ops::linear(tape, x, weight, bias);
+                let hidden = ops::linear(tape, x, lora.down, None);
+                let update = lora.update(tape, hidden);
+                ops::add(tape, base, update)
             }
             Some(Adapter::Weight(adapted)) => {
                 let weight = adapted(tape, weight);

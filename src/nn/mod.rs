@@ -13,7 +13,7 @@ mod norm;
 mod upload;
 mod weight;
 
-pub use adapters::{Adapter, Adapters, LowRank, Recording};
+pub use adapters::{Adapter, Adapters, Dropped, ElementDropout, LowRank, Recording};
 pub use attention::Attention;
 pub use builder::{BuildError, Builder, Built};
 pub use channels::{nchw_to_nhwc, nhwc_to_nchw};

@@ -66,14 +66,22 @@ pub fn launch_elementwise<P: Pod>(
     per_element: Cost,
     params: impl Fn(u32) -> P,
 ) {
-    let elements = lowering.elements(values[0]);
-    assert_eq!(elements % 4, 0, "{}: {elements} elements are no multiple of 4", kernel.label());
-    for band in bands(elements / 4, 16, lowering.caps().max_binding, BAND_ALIGNMENT) {
+    for band in vector_bands(lowering, values[0]) {
         let args = values.iter().map(|value| value.part(4 * band.start..4 * band.end)).collect();
         let count = 4 * band.len() as u64;
         let cost = Cost { flops: per_element.flops * count, bytes: per_element.bytes * count };
         launch_quads(lowering, values[0], kernel, args, &params(band.len() as u32), flat_workgroups(band.len()), cost);
     }
+}
+
+/// The bands, in vectors of four, of an element-by-element kernel over values like this one.
+///
+/// # Panics
+/// Where the size is no multiple of four.
+pub fn vector_bands(lowering: &Lowering<'_>, value: Value) -> impl Iterator<Item = Range<usize>> + use<> {
+    let elements = lowering.elements(value);
+    assert_eq!(elements % 4, 0, "{elements} elements are no multiple of 4");
+    bands(elements / 4, 16, lowering.caps().max_binding, BAND_ALIGNMENT)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! 3×3 convolution with frozen weights, as an implicit matrix product.
+//! 3×3 convolution, as an implicit matrix product; with frozen weights, or such that were built from trained factors.
 
 mod launch;
+mod patches;
 mod phase;
 mod tile;
 mod winograd;
@@ -9,6 +10,7 @@ use crate::tape::{Backward, DType, Lowering, Op, Tape, Value};
 
 use super::panels::Panels;
 use launch::{Gather, Picture};
+use patches::Patches;
 use phase::Axis;
 
 /// Stride and padding, named by where Stable Diffusion uses them.
@@ -54,15 +56,24 @@ struct Conv3x3Backward {
     geometry: ConvGeometry,
 }
 
+/// The weight's gradient; inputs `d_out`, `x`.
+#[derive(Debug)]
+struct Conv3x3BackwardWeight {
+    geometry: ConvGeometry,
+}
+
 /// `out[b, y, x, o] = bias[o] + Σ x[b, y·s + ky − p, x·s + kx − p, c] · weight[3·ky + kx, c, o]`.
 ///
 /// Shapes: x `(B, H, W, c_in)`, weight `(9, c_in, c_out)`, or the same with each tap in [`Panels`], stored as F32, F16 or
 /// BF16, bias `(c_out)`; the result is `(B, Ho, Wo, c_out)` with `Ho` and `Wo` by [`ConvGeometry::output_length`]. Channel
 /// counts are multiples of four.
-/// The gradient flows to `x` alone: weight and bias are frozen.
+/// The gradient flows to `x`, and to a weight that descends from trained values: it is then a plain `(9, c_in, c_out)` in
+/// F32, as its gradient is whatever the type of `x`. A weight that fills a buffer of its own counts as frozen: what is
+/// computed from it once is kept.
 ///
 /// # Panics
-/// On shapes that do not fit together.
+/// On shapes that do not fit together; in backward, where the gradient of a bias is wanted, or that of a weight in panels
+/// or another type than F32.
 pub fn conv3x3(tape: &mut Tape, x: Value, weight: Value, bias: Option<Value>, geometry: ConvGeometry) -> Value {
     let (x_shape, weight_shape) = (tape.shape(x), tape.shape(weight));
     let mismatch = || format!("conv3x3: x {x_shape:?}, weight {weight_shape:?}, {geometry:?}");
@@ -110,11 +121,21 @@ impl Op for Conv3x3 {
     }
 
     fn backward(&self, backward: &mut Backward<'_>) {
+        assert!(!(2..backward.input_count()).any(|index| backward.wants(index)), "conv3x3: the bias is frozen");
         if backward.wants(0) {
             let shape = backward.tape.shape(backward.input(0)).to_vec();
             let inputs = [backward.d_output(0), backward.input(1)];
             let d_x = backward.tape.push_one(Conv3x3Backward { geometry: self.geometry }, &inputs, &shape);
             backward.give(0, d_x);
+        }
+        if backward.wants(1) {
+            let weight = backward.input(1);
+            let (shape, dtype) = (backward.tape.shape(weight).to_vec(), backward.tape.dtype(weight));
+            assert!(shape.len() == 3 && dtype == DType::F32, "conv3x3: a weight {shape:?} of {dtype:?} is frozen");
+            let inputs = [backward.d_output(0), backward.input(0)];
+            let op = Conv3x3BackwardWeight { geometry: self.geometry };
+            let d_weight = backward.tape.push(op, &inputs, &[("d_weight", &shape, DType::F32)])[0];
+            backward.give(1, d_weight);
         }
     }
 }
@@ -140,6 +161,19 @@ impl Op for Conv3x3Backward {
                 gather.launch(lowering);
             }
         }
+    }
+}
+
+impl Op for Conv3x3BackwardWeight {
+    fn name(&self) -> &'static str {
+        "conv3x3_backward"
+    }
+
+    fn lower(&self, lowering: &mut Lowering<'_>) {
+        let (_, d_out) = picture(lowering, lowering.input(0));
+        let (images, x) = picture(lowering, lowering.input(1));
+        let d_weight = lowering.output(0);
+        Patches { geometry: self.geometry, images, x, d_out }.launch_d_weight(lowering, d_weight);
     }
 }
 

@@ -140,11 +140,16 @@ impl Gemm {
 /// Callers of batched products bind parts of their values themselves.
 pub(super) fn launch_gemm(lowering: &mut Lowering<'_>, gemm: &Gemm) {
     if gemm.batch != [1, 1] {
-        return kernels::launch(lowering, gemm);
+        return launch_bound_gemm(lowering, gemm);
     }
     for band in gemm.banded(lowering.caps().max_binding) {
         kernels::launch(lowering, &band);
     }
+}
+
+/// Appends the launch of a product whose caller has bound parts of its values that the device can bind.
+pub(super) fn launch_bound_gemm(lowering: &mut Lowering<'_>, gemm: &Gemm) {
+    kernels::launch(lowering, gemm);
 }
 
 /// Appends `c = Σ partial + bias + addend`, the sum over the first dimension of `partial`, `(slices, M, N)`.

@@ -3,8 +3,8 @@
 use crate::tape::{Backward, DType, Lowering, Op, Tape, Value};
 
 use super::{
-    gemm::{Gemm, Layout, Operand, launch_gemm},
-    linear::{output_shape, project, project_back},
+    gemm::{Gemm, launch_gemm},
+    linear::{outer_product, output_shape, project, project_back},
 };
 
 // Inputs, before the bias where there is one.
@@ -140,12 +140,4 @@ impl LoraLinearBackward {
         }
         d_h
     }
-}
-
-/// `out = leftᵀ · right`, the sum over all rows of both; `out` is a matrix.
-fn outer_product(lowering: &Lowering<'_>, left: Value, right: Value, out: Value) -> Gemm {
-    let &[m, n] = lowering.shape(out) else { panic!("lora_linear: the gradient of a matrix is one") };
-    let k = lowering.elements(left) / m;
-    let (a, b, c) = (Operand::matrix(left, m), Operand::matrix(right, n), Operand::matrix(out, n));
-    Gemm::new(Layout::TN, [m, n, k], a, b, c)
 }

@@ -51,7 +51,7 @@ impl LoraStack {
             };
             let down = matrix("lora_down", &[*rank, *in_features], &module.down);
             let up = matrix("lora_up", &[*out_features, *rank], &module.up);
-            (path.clone(), Adapter::LowRank(LowRank { down, up, scale }))
+            (path.clone(), Adapter::LowRank(LowRank { down, up, scale, dropped: None }))
         };
         self.modules.iter().map(record).collect()
     }

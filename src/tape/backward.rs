@@ -8,7 +8,8 @@ use super::{
     record::{Block, Node},
 };
 
-/// Which activations backward keeps. Gradients are bit-equal.
+/// Which activations backward keeps. Gradients are bit-equal. Weights built from trained factors are never kept
+/// ([`super::Op::is_rebuilt`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checkpointing {
     /// Everything backward reads stays in memory.
@@ -105,39 +106,43 @@ impl Gradients {
     }
 }
 
-/// Values that are computed again: those of the block that backward is in, or cheap ones as far as they were read.
+/// Values that are computed again where backward reads them: those of the block that it is in, and single ones outside of
+/// blocks.
 struct Recomputed {
     blocks: Vec<Block>,
     current: Option<usize>,
+    /// What stands for the current block's values.
+    of_block: HashMap<Value, Value>,
     /// Nodes of the values that are computed again one by one.
-    cheap: HashMap<Value, usize>,
-    renamed: HashMap<Value, Value>,
+    nodes: HashMap<Value, usize>,
+    /// What stands for those that have been read so far.
+    single: HashMap<Value, Value>,
 }
 
 impl Recomputed {
     fn new(tape: &Tape, checkpointing: Checkpointing) -> Self {
-        let mut recomputed = Self { blocks: Vec::new(), current: None, cheap: HashMap::new(), renamed: HashMap::new() };
-        match checkpointing {
-            Checkpointing::Off => {}
-            Checkpointing::Cheap => {
-                let cheap = tape.nodes.iter().enumerate().filter(|(_, node)| node.op.is_cheap());
-                let outputs = cheap.flat_map(|(index, node)| node.outputs.iter().map(move |&output| (output, index)));
-                recomputed.cheap = outputs.collect();
+        let blocks = if checkpointing == Checkpointing::Blocks { tape.blocks.clone() } else { Vec::new() };
+        let mut nodes = HashMap::new();
+        for (index, node) in tape.nodes.iter().enumerate() {
+            let cheap = checkpointing == Checkpointing::Cheap && node.op.is_cheap();
+            // A view keeps what it shows.
+            let shows = |value: &Value| nodes.contains_key(&tape.root(*value).0);
+            let again = cheap || node.op.is_rebuilt() || node.outputs.iter().any(shows);
+            if again && !blocks.iter().any(|block| block.nodes.contains(&index)) {
+                nodes.extend(node.outputs.iter().map(|&output| (output, index)));
             }
-            Checkpointing::Blocks => recomputed.blocks = tape.blocks.clone(),
         }
-        recomputed
+        Self { blocks, current: None, of_block: HashMap::new(), nodes, single: HashMap::new() }
     }
 
     /// Old value to recomputed value for `node`, which is at `index`. What turns out not to be read is dropped by the compiler.
     fn for_node(&mut self, tape: &mut Tape, index: usize, node: &Node) -> HashMap<Value, Value> {
         self.enter_block(tape, index);
-        node.inputs.iter().for_each(|&input| self.compute_cheap(tape, input));
-        let mut renamed = self.renamed.clone();
-        if !self.cheap.is_empty() {
-            // What a cheap op keeps for its own gradient, as a norm its statistics, is small.
-            renamed.retain(|value, _| !node.outputs.contains(value));
-        }
+        node.inputs.iter().for_each(|&input| self.compute_single(tape, input));
+        let mut renamed = self.single.clone();
+        // What a single op keeps for its own gradient, as a norm its statistics, is small.
+        renamed.retain(|value, _| !node.outputs.contains(value));
+        renamed.extend(&self.of_block);
         renamed
     }
 
@@ -148,23 +153,22 @@ impl Recomputed {
             return;
         }
         self.current = block;
-        self.renamed.clear();
+        self.of_block.clear();
         for at in block.map_or(0..0, |block| self.blocks[block].nodes.clone()) {
             let node = tape.nodes[at].clone();
-            self.repeat(tape, &node);
+            node.inputs.iter().for_each(|&input| self.compute_single(tape, input));
+            let stands_for = |value| self.of_block.get(&value).or_else(|| self.single.get(&value));
+            let outputs = tape.repeat(&node, |value| *stands_for(value).unwrap_or(&value));
+            self.of_block.extend(node.outputs.iter().copied().zip(outputs));
         }
     }
 
-    /// Records the node of a cheap value once more, and the cheap ones before it.
-    fn compute_cheap(&mut self, tape: &mut Tape, value: Value) {
-        let Some(&index) = self.cheap.get(&value).filter(|_| !self.renamed.contains_key(&value)) else { return };
+    /// Records the node of a single value once more, and those before it.
+    fn compute_single(&mut self, tape: &mut Tape, value: Value) {
+        let Some(&index) = self.nodes.get(&value).filter(|_| !self.single.contains_key(&value)) else { return };
         let node = tape.nodes[index].clone();
-        node.inputs.iter().for_each(|&input| self.compute_cheap(tape, input));
-        self.repeat(tape, &node);
-    }
-
-    fn repeat(&mut self, tape: &mut Tape, node: &Node) {
-        let outputs = tape.repeat(node, |value| *self.renamed.get(&value).unwrap_or(&value));
-        self.renamed.extend(node.outputs.iter().copied().zip(outputs));
+        node.inputs.iter().for_each(|&input| self.compute_single(tape, input));
+        let outputs = tape.repeat(&node, |value| *self.single.get(&value).unwrap_or(&value));
+        self.single.extend(node.outputs.iter().copied().zip(outputs));
     }
 }

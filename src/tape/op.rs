@@ -20,6 +20,13 @@ pub trait Op: Debug {
         false
     }
 
+    /// Whether the outputs are as large as a weight and built from small trained values: backward computes them again where
+    /// it reads them, whatever [`super::Checkpointing`] says, so that no step keeps such weights of all layers at once. They
+    /// are to be recorded beside what reads them.
+    fn is_rebuilt(&self) -> bool {
+        false
+    }
+
     /// Whether the output is the sum of the two inputs and nothing else.
     fn is_sum(&self) -> bool {
         false

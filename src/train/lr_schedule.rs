@@ -1,7 +1,15 @@
-//! The learning rate of each optimizer step, as `diffusers.optimization.get_scheduler` computes it.
+//! The learning rate of each optimizer step, as `get_scheduler` of diffusers and transformers computes it; REX as
+//! OneTrainer does.
 
 use crate::config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup};
 use std::f64::consts::PI;
+
+/// How sharply REX bends (Chen et al., "REX: Revisiting Budgeted Training with an Improved Schedule", which has 0.5): as
+/// in OneTrainer and LoRA_Easy_Training_Scripts.
+const REX_BEND: f64 = 0.9;
+
+/// `timescale` of `inverse_sqrt` in a run without warm-up, as transformers has it.
+const DEFAULT_TIMESCALE: u32 = 10_000;
 
 /// A learning rate for every optimizer step of a run.
 #[derive(Clone, Copy, Debug)]
@@ -12,15 +20,20 @@ pub struct LrSchedule {
     total_steps: u32,
     cycles: f64,
     power: f64,
+    min_ratio: f64,
+    timescale: f64,
+    decay_steps: u32,
 }
 
 impl LrSchedule {
     /// The U-Net's schedule over a run of `total_steps` optimizer steps.
     pub fn new(config: &TrainConfig, total_steps: u32) -> Self {
-        let warmup_steps = match config.lr_warmup_steps {
+        let steps = |length| match length {
             Warmup::Steps(steps) => steps,
             Warmup::Share(share) => (share * f64::from(total_steps)) as u32,
         };
+        let warmup_steps = steps(config.lr_warmup_steps);
+        let own_timescale = if warmup_steps > 0 { warmup_steps } else { DEFAULT_TIMESCALE };
         Self {
             kind: config.lr_scheduler,
             base_rate: config.unet_lr,
@@ -28,6 +41,9 @@ impl LrSchedule {
             total_steps,
             cycles: f64::from(config.lr_scheduler_num_cycles),
             power: config.lr_scheduler_power,
+            min_ratio: config.lr_scheduler_min_lr_ratio,
+            timescale: f64::from(config.lr_scheduler_timescale.unwrap_or(own_timescale)),
+            decay_steps: steps(config.lr_decay_steps),
         }
     }
 
@@ -46,7 +62,7 @@ impl LrSchedule {
             return 1.0;
         }
         if step < self.warmup_steps {
-            return f64::from(step) / f64::from(self.warmup_steps);
+            return self.warmup(f64::from(step) / f64::from(self.warmup_steps));
         }
         let progress = self.progress(step);
         match self.kind {
@@ -56,7 +72,33 @@ impl LrSchedule {
             LrScheduler::CosineWithRestarts if progress >= 1.0 => 0.0,
             LrScheduler::CosineWithRestarts => half_cosine((self.cycles * progress).fract()),
             LrScheduler::Polynomial => self.polynomial(progress),
+            LrScheduler::CosineWithMinLr => self.above_least(half_cosine(self.cycles * progress)),
+            LrScheduler::InverseSqrt => {
+                (self.timescale / (f64::from(step - self.warmup_steps) + self.timescale)).sqrt()
+            }
+            LrScheduler::WarmupStableDecay => self.stable_decay(step),
+            LrScheduler::Rex => rex(progress),
         }
+    }
+
+    /// The factor at a share of the warm-up. transformers begins `warmup_stable_decay` at the least rate.
+    fn warmup(&self, share: f64) -> f64 {
+        if self.kind == LrScheduler::WarmupStableDecay { self.above_least(share) } else { share }
+    }
+
+    /// The full rate until the last `decay_steps`, then half a cosine wave for each cycle.
+    fn stable_decay(&self, step: u32) -> f64 {
+        let first = self.total_steps.saturating_sub(self.decay_steps).max(self.warmup_steps);
+        if step < first {
+            return 1.0;
+        }
+        let share = f64::from(step - first) / f64::from(self.decay_steps.max(1));
+        self.above_least(if share < 1.0 { half_cosine(self.cycles * share) } else { 0.0 })
+    }
+
+    /// A factor from 0 to 1 as one from the least ratio to 1.
+    fn above_least(&self, factor: f64) -> f64 {
+        factor * (1.0 - self.min_ratio) + self.min_ratio
     }
 
     /// Share of the steps after warm-up that are done: 0 at the end of warm-up, 1 at the end of the run, then more.
@@ -77,6 +119,12 @@ fn half_cosine(progress: f64) -> f64 {
     (0.5 * (1.0 + (PI * progress).cos())).max(0.0)
 }
 
+/// (1 − p)/((1 − d) + d·(1 − p)): the full rate for long, then a quick fall to 0.
+fn rex(progress: f64) -> f64 {
+    let remaining = (1.0 - progress).max(0.0);
+    remaining / ((1.0 - REX_BEND) + REX_BEND * remaining)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +139,10 @@ mod tests {
             "cosine" => LrScheduler::Cosine,
             "cosine_with_restarts" => LrScheduler::CosineWithRestarts,
             "polynomial" => LrScheduler::Polynomial,
+            "cosine_with_min_lr" => LrScheduler::CosineWithMinLr,
+            "inverse_sqrt" => LrScheduler::InverseSqrt,
+            "warmup_stable_decay" => LrScheduler::WarmupStableDecay,
+            "rex" => LrScheduler::Rex,
             other => panic!("{other}"),
         };
         LrSchedule {
@@ -100,12 +152,15 @@ mod tests {
             total_steps: whole("total"),
             cycles: f64::from(whole("cycles")),
             power: case["power"].as_f64().unwrap(),
+            min_ratio: case["min_ratio"].as_f64().unwrap(),
+            timescale: case["timescale"].as_f64().unwrap(),
+            decay_steps: whole("decay"),
         }
     }
 
     /// Recorded by tools/record_lr_schedules.py; both sides compute in f64, in another order. 1e-12 of the base rate.
     #[test]
-    fn rates_equal_diffusers() {
+    fn rates_equal_diffusers_and_transformers() {
         let recorded: Value = serde_json::from_str(include_str!("fixtures/lr_schedules.json")).unwrap();
         let base_rate = recorded["learning_rate"].as_f64().unwrap();
         for case in recorded["cases"].as_array().unwrap() {
@@ -130,8 +185,11 @@ mod tests {
 
     #[test]
     fn a_run_shorter_than_its_warm_up_has_finite_rates() {
-        let case = serde_json::json!({"name": "polynomial", "warmup": 10, "total": 4, "cycles": 1, "power": 1.0});
-        let schedule = schedule(&case, 1e-4);
-        assert!((0..12).all(|step| (0.0..=1e-4).contains(&schedule.rate(step))));
+        for name in ["polynomial", "cosine_with_min_lr", "inverse_sqrt", "warmup_stable_decay", "rex"] {
+            let case = serde_json::json!({"name": name, "warmup": 10, "total": 4, "cycles": 1, "power": 1.0,
+                "min_ratio": 0.1, "timescale": 10.0, "decay": 3});
+            let schedule = schedule(&case, 1e-4);
+            assert!((0..20).all(|step| (0.0..=1e-4).contains(&schedule.rate(step))), "{name}");
+        }
     }
 }

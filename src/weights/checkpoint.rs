@@ -12,6 +12,7 @@ use super::folder::open_component;
 use super::hashing::ModelHashes;
 use super::json_file::read_json;
 use super::layouts::Layout;
+use super::lora::Part;
 use super::part_tensors::PartTensors;
 use super::safetensors_file::SafetensorsFile;
 
@@ -37,6 +38,14 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// The tensors of a network that adapters stand on.
+    pub fn part(&self, part: Part) -> &PartTensors {
+        match part {
+            Part::Unet => &self.unet,
+            Part::TextEncoder => &self.text_encoder,
+        }
+    }
+
     /// Opens `path`, a single `.safetensors` file or a diffusers folder; `demo`, where no file has that name, is the
     /// small checkpoint that is part of the program. `vae` replaces its VAE: a file in the original
     /// or in diffusers' names, a full checkpoint, or a folder.

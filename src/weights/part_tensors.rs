@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::component::Component;
 use super::layouts::{Layout, NameMap};
-use super::lora::{Part, WeightRef};
+use super::lora::{Part, Site, WeightRef};
 use super::safetensors_file::{SafetensorsFile, StorageType, Tensor};
 
 /// The tensors of one network: diffusers names, diffusers shapes, views into the mapped files.
@@ -34,6 +34,15 @@ impl PartTensors {
         let file = Arc::new(SafetensorsFile::generated(&tensors, dtype));
         let entry = |(name, shape): (String, Vec<usize>)| (name.clone(), Entry { file: 0, stored_name: name, shape });
         Self { files: vec![file], entries: tensors.into_iter().map(entry).collect(), ..Self::default() }
+    }
+
+    /// The weight of a layer, (out, in · taps).
+    ///
+    /// # Errors
+    /// A weight that is missing or in a storage type that cannot be computed with.
+    pub fn matrix(&self, site: &Site) -> Result<Vec<f32>> {
+        let name = format!("{}.weight", site.path);
+        self.get(&name).with_context(|| format!("{name} is missing"))?.to_f32()
     }
 
     /// One tensor by its diffusers name, such as `down_blocks.0.resnets.0.conv1.weight`.

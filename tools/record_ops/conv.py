@@ -24,5 +24,5 @@ torch.manual_seed(0)
 tensors = {}
 for name, conv in GEOMETRIES.items():
     inputs = {"x": torch.randn(2, 9, 14, 20), "weight": torch.randn(9, 20, 24), "bias": torch.randn(24)}
-    record("conv", name, inputs, channels_last(conv), ["x"], tensors)
+    record("conv", name, inputs, channels_last(conv), ["x", "weight"], tensors)
 save("conv", tensors)

@@ -19,5 +19,5 @@ def pixels(x, weight, bias):
 
 for case, shape, n, forward in [("tokens", (2, 13, 40), 52, twice), ("pixels", (2, 5, 7, 36), 20, pixels)]:
     inputs = {"x": torch.randn(shape), "weight": torch.randn(n, shape[-1]), "bias": torch.randn(n)}
-    record("linear", case, inputs, forward, ["x"], tensors)
+    record("linear", case, inputs, forward, ["x", "weight"], tensors)
 save("linear", tensors)

@@ -7,7 +7,6 @@ use crate::{
     },
     diffusion::random::adapter_init,
     nn::{Adapter, LowRank},
-    tape::Tape,
     weights::lora::{DOWN, Site, UP},
 };
 
@@ -29,7 +28,8 @@ pub fn initial(seed: u64, index: usize, site: &Site, rank: usize) -> Vec<Vec<f32
     vec![down, vec![0.0; rank * site.out_features]]
 }
 
-pub fn record(_tape: &mut Tape, module: &OnTape<'_>) -> Adapter {
+/// ΔW = scale · up · down
+pub fn record(module: &OnTape<'_>) -> Adapter {
     let &[down, up] = module.tensors else { panic!("a LoRA has two matrices") };
-    Adapter::LowRank(LowRank { down, up, scale: module.scale })
+    Adapter::LowRank(LowRank { down, up, scale: module.scale, dropped: module.dropped })
 }

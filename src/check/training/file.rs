@@ -3,18 +3,36 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_yaml::Value;
 
 use crate::{
     adapters::TensorSpec,
     config::{LoraTarget, OptimizerKind, OptimizerSettings},
-    diffusion::Prediction,
     nn::nchw_to_nhwc,
-    train::tasks::diffusion::recording::StepShape,
+    train::tasks::diffusion::{Objective, recording::StepShape},
     weights::{
         SafetensorsFile,
         lora::{DOWN, Part, Site, UP},
     },
 };
+
+use super::objective;
+
+/// The tensor of masks.
+const MASK: &str = "mask";
+/// Pixels of a latent's, along each side.
+const CELL: usize = 8;
+
+/// AdamW with the arguments in a header.
+fn adamw(file: &SafetensorsFile) -> Result<OptimizerSettings> {
+    let number = |name: &str| file.header_number::<f64>(name);
+    let mut settings = OptimizerSettings::new(OptimizerKind::AdamW);
+    settings.set("betas", &Value::from(vec![number("beta1")?, number("beta2")?]))?;
+    for name in ["weight_decay", "eps"] {
+        settings.set(name, &number(name)?.into())?;
+    }
+    Ok(settings)
+}
 
 /// Where a case keeps a network's adapter.
 fn prefix(part: Part) -> &'static str {
@@ -33,17 +51,6 @@ pub(super) fn tensor_name(path: &str, name: &str) -> String {
     }
 }
 
-/// AdamW with the header's arguments.
-fn optimizer(file: &SafetensorsFile) -> Result<OptimizerSettings> {
-    let mut optimizer = OptimizerSettings::new(OptimizerKind::AdamW);
-    let betas = format!("{},{}", file.header_text("beta1")?, file.header_text("beta2")?);
-    optimizer.set("betas", &betas.into())?;
-    for name in ["weight_decay", "eps"] {
-        optimizer.set(name, &file.header_text(name)?.into())?;
-    }
-    Ok(optimizer)
-}
-
 /// A recorded training case.
 pub struct TrainingCase {
     file: SafetensorsFile,
@@ -54,8 +61,7 @@ pub struct TrainingCase {
     /// 0: not clipped.
     pub max_grad_norm: f64,
     pub target: LoraTarget,
-    pub prediction: Prediction,
-    pub min_snr_gamma: Option<f64>,
+    pub objective: Objective,
     pub steps: usize,
     pub batch: usize,
     /// Latent rows and columns.
@@ -76,26 +82,19 @@ impl TrainingCase {
     fn read(file: SafetensorsFile) -> Result<Self> {
         let latents = file.require("latents")?.shape.to_vec();
         let &[steps, batch, 4, height, width] = &latents[..] else { bail!("`latents` has the shape {latents:?}") };
-        let gamma: f64 = file.header_number("snr_gamma")?;
         let target = match file.header_text("targets")? {
             "attn" => LoraTarget::Attention,
             "kohya" => LoraTarget::Transformer,
             other => bail!("`targets` is {other:?}, not attn or kohya"),
         };
-        let prediction = match file.header_text("prediction")? {
-            "epsilon" => Prediction::Epsilon,
-            "v_prediction" => Prediction::VPrediction,
-            other => bail!("`prediction` is {other:?}, not epsilon or v_prediction"),
-        };
         Ok(Self {
             rank: file.header_number("rank")?,
             alpha: file.header_number("alpha")?,
             learning_rate: file.header_number("lr")?,
-            optimizer: optimizer(&file)?,
+            optimizer: adamw(&file)?,
             max_grad_norm: file.header_number("max_grad_norm")?,
             target,
-            prediction,
-            min_snr_gamma: (gamma > 0.0).then_some(gamma),
+            objective: objective::read(&file, MASK)?,
             steps,
             batch,
             height,
@@ -128,6 +127,31 @@ impl TrainingCase {
     pub fn timesteps(&self, step: usize) -> Result<Vec<usize>> {
         let all = self.file.integers("timesteps")?;
         Ok(all[step * self.batch..][..self.batch].iter().map(|&timestep| timestep as usize).collect())
+    }
+
+    /// What the loss of each sample of one step is multiplied by, besides what depends on its timestep.
+    pub fn sample_weights(&self, step: usize) -> Result<Vec<f32>> {
+        match self.file.get("sample_weight") {
+            Some(weights) => Ok(weights.to_f32()?[step * self.batch..][..self.batch].to_vec()),
+            None => Ok(vec![1.0; self.batch]),
+        }
+    }
+
+    /// Masks of one step at the latent's size, (B, H, W); none where the case has none. A latent pixel gets the mean over
+    /// its 8×8 pixels.
+    pub fn masks(&self, step: usize) -> Result<Vec<f32>> {
+        let Some(masks) = self.file.get(MASK) else { return Ok(Vec::new()) };
+        let (rows, columns) = (CELL * self.height, CELL * self.width);
+        let wanted = [self.steps, self.batch, rows, columns];
+        ensure!(masks.shape == wanted, "`{MASK}` has the shape {:?}, not {wanted:?}", masks.shape);
+        let length = self.batch * rows * columns;
+        let step = &masks.to_f32()?[step * length..][..length];
+        let pixels = (0..self.batch * self.height).flat_map(|row| (0..self.width).map(move |column| (row, column)));
+        let mean = |(row, column): (usize, usize)| {
+            let cells = (0..CELL).flat_map(|y| &step[(CELL * row + y) * columns + CELL * column..][..CELL]);
+            cells.sum::<f32>() / (CELL * CELL) as f32
+        };
+        Ok(pixels.map(mean).collect())
     }
 
     /// Token ids of one step, (B, tokens) flattened.

@@ -2,6 +2,7 @@
 
 mod compare;
 mod file;
+mod objective;
 mod run;
 
 pub use compare::{GroupError, compare};

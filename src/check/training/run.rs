@@ -5,7 +5,6 @@ use safetensors::Dtype;
 
 use crate::{
     adapters::{AdapterSet, Kind, SitePlan, is_target},
-    diffusion::NoiseSchedule,
     gpu::Gpu,
     models::{
         UNet, UNetConfig,
@@ -17,8 +16,8 @@ use crate::{
     train::{
         engine::{LOSS, LossScale, Programs},
         tasks::diffusion::{
-            Trained,
-            recording::{Batch, BatchWriter, StepOptions},
+            Batch, BatchWriter, Trained,
+            recording::{Dropouts, StepOptions},
         },
     },
     weights::{
@@ -145,12 +144,12 @@ impl Training {
         ensure!(ours == given, "the case holds {given} tensors of adapters, this U-Net takes {ours}");
         let initial = adapters.modules_from(|site, spec| case.adapter_tensor(site, spec))?;
         let trained = Trained::new(adapters, Optimizer::new(&case.optimizer), LossScale::for_activations(DType::F32));
-        let plans = trained.plan(gpu, &unet, &[case.shape(texts.tokens)], &step_options(case, options))?;
+        let plans = trained.plan(gpu, (&unet, None), &[case.shape(texts.tokens)], &step_options(case, options))?;
         let observed = plans.kept_shapes();
         built.upload(gpu, |_| {})?;
         let (programs, _) = plans.compile(gpu)?;
         trained.load(gpu, &initial)?;
-        Ok(Self { trained, programs, writer: BatchWriter::new(&unet, case.prediction), observed })
+        Ok(Self { trained, programs, writer: BatchWriter::new(&unet, case.objective.clone()), observed })
     }
 
     /// Loss and gradient norm of one step.
@@ -195,19 +194,28 @@ impl Training {
 fn step_options(case: &TrainingCase, options: CaseOptions) -> StepOptions {
     let mut observed = observed_modules();
     observed.extend(["unet_out", "noisy"].map(str::to_owned));
-    StepOptions { prediction: case.prediction, checkpointing: options.checkpointing, activations: DType::F32, observed }
+    StepOptions {
+        objective: case.objective.clone(),
+        checkpointing: options.checkpointing,
+        activations: DType::F32,
+        dropouts: Dropouts::default(),
+        observed,
+    }
 }
 
 fn batch_of(case: &TrainingCase, step: usize, context: &[f32]) -> Result<Batch> {
     let timesteps = case.timesteps(step)?;
-    let schedule = NoiseSchedule::stable_diffusion();
-    let weights = schedule.loss_weights(case.prediction, &timesteps, case.min_snr_gamma);
+    let share =
+        |(&timestep, weight): (&usize, f32)| (case.objective.weight(timestep) as f32 / case.batch as f32) * weight;
     Ok(Batch {
         latents: case.latents(step)?,
         noise: case.noise(step)?,
-        context: context.to_vec(),
-        weights: weights.iter().map(|weight| weight / case.batch as f32).collect(),
+        text: context.to_vec(),
+        weights: timesteps.iter().zip(case.sample_weights(step)?).map(share).collect(),
+        thresholds: case.objective.thresholds(&timesteps),
+        masks: case.masks(step)?,
         timesteps,
+        ..Batch::default()
     })
 }
 

@@ -6,6 +6,7 @@ mod device;
 mod loss;
 mod model;
 mod network;
+mod noise;
 mod previews;
 mod provenance;
 mod saving;
@@ -35,7 +36,8 @@ pub const GROUPS: &[Group] = &[
     group("Pictures and captions", "图片和说明", data::KEYS),
     group("Network", "网络", network::KEYS),
     group("Training", "训练", training::KEYS),
-    group("Loss and noise", "损失与噪声", loss::KEYS),
+    group("Loss", "损失", loss::KEYS),
+    group("Noise", "噪声", noise::KEYS),
     group("Device and memory", "设备与显存", device::KEYS),
     group("Saving and logs", "保存与日志", saving::KEYS),
     group("Previews", "样图", previews::KEYS),

@@ -15,6 +15,9 @@ const OPTIMIZER: Field<usize> = Field {
     get: |config| Some(optimizers::word(&config.optimizer)),
 };
 
+const STEPS_OR_SHARE: Words =
+    Words::new("a number of steps, or a share of them below 1 such as 0.05", "步数，或小于 1 的比例，如 0.05");
+
 pub(super) const KEYS: &[Key] = &[
     setting("epochs", Kind::Whole(1..=u32::MAX, field!(epochs))).also(&["max_train_epochs", "num_train_epochs"]).help(
         "How often all pictures are gone through. 800 to 2000 steps in all suit most sets: fewer pictures want more epochs.",
@@ -81,16 +84,13 @@ pub(super) const KEYS: &[Key] = &[
     ),
     setting("lr_scheduler", choice!(LR_SCHEDULERS, lr_scheduler)).help(
         "How the learning rate runs over the training. `cosine` fades out and is a safe choice; \
-         `constant_with_warmup` keeps its strength, which suits a run that you stop by eye.",
-        "学习率在训练中怎样变化。`cosine` 逐渐减小，稳妥；`constant_with_warmup` 保持不变，适合边看样图边决定何时停。",
+         `constant_with_warmup` keeps its strength, which suits a run that you stop by eye; `rex` falls late.",
+        "学习率在训练中怎样变化。`cosine` 逐渐减小，稳妥；`constant_with_warmup` 保持不变，适合边看样图边决定何时停；`rex` 到后面才降。",
     ),
     setting(
         "lr_warmup_steps",
         Kind::Special {
-            wanted: Words::new(
-                "a number of steps, or a share of them below 1 such as 0.05",
-                "步数，或小于 1 的比例，如 0.05",
-            ),
+            wanted: STEPS_OR_SHARE,
             set: |config, value, wanted| readers::warmup(value, wanted).map(|length| config.lr_warmup_steps = length),
             show: |config| show::warmup(config.lr_warmup_steps),
         },
@@ -109,6 +109,33 @@ pub(super) const KEYS: &[Key] = &[
     setting("lr_scheduler_power", Kind::Number(above(0.0), field!(lr_scheduler_power))).also(&["lr_power"]).help(
         "How steeply `polynomial` falls: 1 in a straight line, 2 sooner. It counts for that schedule only.",
         "`polynomial` 下降得多陡：1 为直线，2 先快后慢。只对这种曲线有效。",
+    ),
+    setting("lr_scheduler_min_lr_ratio", Kind::Number(from(0.0).to(1.0), field!(lr_scheduler_min_lr_ratio)))
+        .remark("such as 0.1", "如 0.1")
+        .help(
+            "The share of the learning rate that is left at the end. It counts for `cosine_with_min_lr` and \
+             `warmup_stable_decay`.",
+            "结束时还剩多少学习率，以比例计。对 `cosine_with_min_lr` 和 `warmup_stable_decay` 有效。",
+        ),
+    setting("lr_scheduler_timescale", Kind::Whole(1..=u32::MAX, optional_field!(lr_scheduler_timescale)))
+        .otherwise("the steps of the warm-up, 10000 without one", "预热的步数，没有预热则为 10000")
+        .help(
+            "Over how many steps `inverse_sqrt` falls. After three times as many, half is left; it counts for that schedule \
+             only.",
+            "`inverse_sqrt` 下降得多慢：过三倍这么多步，还剩一半。只对这种曲线有效。",
+        ),
+    setting(
+        "lr_decay_steps",
+        Kind::Special {
+            wanted: STEPS_OR_SHARE,
+            set: |config, value, wanted| readers::warmup(value, wanted).map(|length| config.lr_decay_steps = length),
+            show: |config| show::warmup(config.lr_decay_steps),
+        },
+    )
+    .help(
+        "How long `warmup_stable_decay` takes to fall at the end. A fifth of the run is usual; it counts for that \
+         schedule only.",
+        "`warmup_stable_decay` 结尾下降要多久。通常占全程的五分之一；只对这种曲线有效。",
     ),
     setting("max_grad_norm", Kind::Number(from(0.0), field!(max_grad_norm)))
         .also(&["clip_grad_norm"])

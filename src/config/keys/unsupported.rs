@@ -20,7 +20,7 @@ const NO_FLIPS: Words = Words::new("pictures are never varied", "图片从不变
 const NO_TEXT_ENCODER: Words = Words::new("only the U-Net is trained", "只训练 U-Net");
 const NO_DROPOUT: Words = Words::new("nothing is dropped", "不做随机丢弃");
 const NO_CONVOLUTIONS: Words = Words::new("a LoRA covers the transformer blocks", "LoRA 只覆盖 transformer 块");
-const SQUARED_LOSS: Words = Words::new("the loss is the mean square", "损失为均方误差");
+const NO_MASKS: Words = Words::new("every part of a picture counts alike", "图片各处同等看待");
 const SHORT_CAPTIONS: Words = Words::new("a caption has at most 75 tokens", "说明最长 75 个词元");
 const BY_EPOCHS: Words = Words::new("use `save_every_n_epochs`", "请用 `save_every_n_epochs`");
 const ALL_KEPT: Words = Words::new("every saved epoch is kept", "存下的各轮都保留");
@@ -59,9 +59,8 @@ pub(super) const KEYS: &[Key] = &[
     row("module_dropout", ZERO, NO_DROPOUT),
     row("conv_dim", ZERO, NO_CONVOLUTIONS),
     row("conv_alpha", &[Accepted::Number(1.0), Accepted::Number(0.0)], NO_CONVOLUTIONS),
-    row("loss_type", &[Accepted::Text("l2")], SQUARED_LOSS),
-    row("huber_c", &[Accepted::Number(0.1)], SQUARED_LOSS),
-    row("huber_schedule", &[Accepted::Text("snr")], SQUARED_LOSS),
+    row("masked_loss", OFF, NO_MASKS).also(&["masked_training"]),
+    row("alpha_mask", OFF, NO_MASKS),
     row("max_token_length", &[Accepted::Number(75.0)], SHORT_CAPTIONS),
     row("save_every_n_steps", ZERO, BY_EPOCHS).also(&["checkpointing_steps"]),
     row("save_last_n_epochs", ZERO, ALL_KEPT).also(&["checkpoints_total_limit"]),
@@ -87,7 +86,7 @@ mod tests {
             ("enable_bucket", "false"),
             ("network_dropout", "0"),
             ("network_dropout", "0.0"),
-            ("loss_type", "L2"),
+            ("save_model_as", "SafeTensors"),
             ("text_encoder_lr", "1e-5"),
             ("caption_prefix", "\"\""),
         ] {
@@ -97,8 +96,8 @@ mod tests {
 
     #[test]
     fn other_values_are_refused_with_what_to_do() {
-        let error = check_yaml("loss_type", "huber").unwrap_err().to_string();
-        assert!(error.contains("set `loss_type: l2`"), "{error}");
+        let error = check_yaml("save_model_as", "ckpt").unwrap_err().to_string();
+        assert!(error.contains("set `save_model_as: safetensors`"), "{error}");
         for (name, value) in
             [("enable_bucket", "true"), ("network_dropout", "0.05"), ("flip_aug", "1"), ("resume", "a")]
         {

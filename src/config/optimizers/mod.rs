@@ -1,5 +1,6 @@
 //! Which optimizer a run uses, with its arguments: resolved, plain data.
 
+pub(super) mod rates;
 mod read;
 mod rows;
 

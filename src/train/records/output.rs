@@ -12,7 +12,10 @@ use crate::{
     data::sheet::DataSheet,
     weights::{
         Checkpoint,
-        lora::{AdapterModule, BucketCount, DatasetDir, LoraMetadata, SavePrecision, write_diffusers, write_kohya},
+        lora::{
+            AdapterModule, BucketCount, DatasetDir, LoraMetadata, LossMetadata, SavePrecision, write_diffusers,
+            write_kohya,
+        },
         write_atomically,
     },
 };
@@ -148,7 +151,7 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         batch_size: config.batch_size as usize,
         gradient_accumulation_steps: config.gradient_accumulation_steps as usize,
         mixed_precision: if config.mixed_precision == config::MixedPrecision::Fp16 { "fp16" } else { "no" }.to_owned(),
-        noise_offset: config.noise_offset,
+        loss: loss_metadata(config),
         v_prediction: config.prediction_type == config::PredictionType::VPrediction,
         clip_skip: config.clip_skip as usize,
         author: config.provenance.author.clone(),
@@ -157,5 +160,26 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         tags: (!config.provenance.tags.is_empty()).then(|| config.provenance.tags.join(", ")),
         trigger_phrase: config.provenance.trigger_phrase.clone(),
         ..LoraMetadata::default()
+    }
+}
+
+fn loss_metadata(config: &TrainConfig) -> LossMetadata {
+    let TrainConfig { loss, noise, .. } = config;
+    LossMetadata {
+        loss_type: loss.loss_type.name().to_owned(),
+        huber_schedule: loss.huber_schedule.name().to_owned(),
+        huber_c: loss.huber_c,
+        huber_scale: loss.huber_scale,
+        min_snr_gamma: config.min_snr_gamma.unwrap_or_default(),
+        debiased_estimation: loss.debiased_estimation_loss,
+        zero_terminal_snr: loss.zero_terminal_snr,
+        timesteps: (loss.min_timestep, loss.max_timestep),
+        noise_offset: config.noise_offset,
+        noise_offset_random_strength: noise.noise_offset_random_strength,
+        adaptive_noise_scale: noise.adaptive_noise_scale,
+        multires_noise_iterations: noise.multires_noise_iterations,
+        multires_noise_discount: noise.multires_noise_discount,
+        ip_noise_gamma: noise.ip_noise_gamma,
+        ip_noise_gamma_random_strength: noise.ip_noise_gamma_random_strength,
     }
 }

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::weights::hashing::ModelHashes;
 
+use super::loss_metadata::LossMetadata;
+
 /// Pictures of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketCount {
@@ -67,8 +69,7 @@ pub struct LoraMetadata {
     pub gradient_accumulation_steps: usize,
     /// `no`, `fp16` or `bf16`.
     pub mixed_precision: String,
-    /// 0: none.
-    pub noise_offset: f64,
+    pub loss: LossMetadata,
     /// Whether the model predicts velocity instead of noise.
     pub v_prediction: bool,
     pub clip_skip: usize,
@@ -85,7 +86,7 @@ impl LoraMetadata {
     pub(super) fn to_header(&self) -> BTreeMap<String, String> {
         let sections =
             [self.network(), self.base_model(), self.run(), self.optimization(), self.data(), self.modelspec()];
-        let entries = sections.into_iter().flatten();
+        let entries = sections.into_iter().flatten().chain(self.loss.entries());
         entries.map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
@@ -120,10 +121,6 @@ impl LoraMetadata {
             ("ss_max_train_steps", self.max_train_steps.to_string()),
             ("ss_seed", self.seed.to_string()),
             ("ss_mixed_precision", self.mixed_precision.clone()),
-            (
-                "ss_noise_offset",
-                if self.noise_offset > 0.0 { python_float(self.noise_offset) } else { "None".to_owned() },
-            ),
             ("ss_clip_skip", self.clip_skip.to_string()),
         ]
     }
@@ -189,7 +186,7 @@ impl LoraMetadata {
             ("modelspec.date", iso_date(self.finished_at)),
             ("modelspec.prediction_type", prediction_type.to_owned()),
             ("modelspec.encoder_layer", self.clip_skip.to_string()),
-            ("modelspec.timestep_range", "0,1000".to_owned()),
+            ("modelspec.timestep_range", self.loss.timestep_range()),
         ];
         let optional = [
             ("modelspec.author", &self.author),
@@ -203,12 +200,12 @@ impl LoraMetadata {
     }
 }
 
-fn python_bool(value: bool) -> String {
+pub(super) fn python_bool(value: bool) -> String {
     if value { "True" } else { "False" }.to_owned()
 }
 
 /// Python's `str(float)`: the shortest digits, in scientific notation below 1e-4 and from 1e16 on.
-fn python_float(value: f64) -> String {
+pub(super) fn python_float(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
         let text = format!("{value:e}");

@@ -6,6 +6,7 @@
 mod adapter_config;
 mod delta;
 mod keys;
+mod loss_metadata;
 mod metadata;
 mod read;
 mod refuse;
@@ -14,6 +15,7 @@ mod write;
 
 pub use super::site::{Part, Site, SiteKind};
 pub use delta::{Delta, WeightRef};
+pub use loss_metadata::LossMetadata;
 pub use metadata::{BucketCount, DatasetDir, LoraMetadata};
 pub use read::{LoraFileContents, read, read_any};
 pub use write::{SavePrecision, diffusers_lacks, write_diffusers, write_kohya};

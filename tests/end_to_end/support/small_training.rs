@@ -12,8 +12,8 @@ use lora_wgpu::{
     train::{
         engine::{LossScale, Programs, UpdateResult},
         tasks::diffusion::{
-            Trained,
-            recording::{Batch, BatchWriter, StepOptions, StepShape},
+            Batch, BatchWriter, Objective, Trained,
+            recording::{Dropouts, StepOptions, StepShape},
         },
     },
     weights::{Checkpoint, lora::Part},
@@ -49,20 +49,22 @@ impl SmallTraining {
         let optimizer = Optimizer::new(&OptimizerSettings::default());
         let trained = Trained::new(adapters, optimizer, LossScale::starting_at(loss_scale));
         let options = StepOptions {
-            prediction: Prediction::Epsilon,
+            objective: Objective::mse(Prediction::Epsilon),
             checkpointing: Checkpointing::Off,
             activations,
+            dropouts: Dropouts::default(),
             observed: Vec::new(),
         };
-        let programs = trained.plan(gpu, &unet, &[SHAPE], &options).and_then(|plans| plans.compile(gpu));
+        let programs = trained.plan(gpu, (&unet, None), &[SHAPE], &options).and_then(|plans| plans.compile(gpu));
         let (programs, _) = programs.expect("memory for a small U-Net");
-        trained.load(gpu, &trained.adapters.initial(1)).expect("its own first values");
+        let first = trained.adapters.initial(1, &|site| checkpoint.unet.matrix(site)).expect("first values");
+        trained.load(gpu, &first).expect("its own first values");
         Self {
             gpu,
             weights: built.uploads.iter().map(|upload| upload.weight.clone()).collect(),
             trained,
             programs,
-            writer: BatchWriter::new(&unet, Prediction::Epsilon),
+            writer: BatchWriter::new(&unet, Objective::mse(Prediction::Epsilon)),
             context_width: unet.config.cross_attention_dim,
         }
     }
@@ -73,8 +75,9 @@ impl SmallTraining {
             latents: uniform("latents", LATENTS, 1.0),
             noise: uniform(&format!("noise {step}"), LATENTS, 1.0),
             timesteps: vec![(37 * step as usize) % 1000],
-            context: uniform("context", SHAPE.tokens * self.context_width, 1.0),
+            text: uniform("context", SHAPE.tokens * self.context_width, 1.0),
             weights: vec![1.0],
+            ..Batch::default()
         };
         self.programs.run(self.gpu, &self.writer.micro_batch(&batch)).expect("a batch of these sizes");
         let loss = self.programs.loss(self.gpu, 0).wait(self.gpu).expect("the loss");

@@ -9,7 +9,7 @@ use crate::{
     weights::lora::AdapterModule,
 };
 
-use super::recording::{Recorder, StepOptions, StepShape};
+use super::recording::{Recorder, StepOptions, StepShape, TrainedText};
 
 /// What is trained, and by what.
 pub struct Trained {
@@ -29,12 +29,18 @@ impl Trained {
         Self { adapters, loss_scale, optimizer, state, groups }
     }
 
-    /// Records and plans everything for `shapes`.
+    /// Records and plans everything for `shapes`; `text` is the text encoder where that is trained.
     ///
     /// # Errors
     /// A value too large for the device.
-    pub fn plan(&self, gpu: &Gpu, unet: &UNet, shapes: &[StepShape], options: &StepOptions) -> Result<Plans, GpuError> {
-        let recorder = Recorder { unet, adapters: &self.adapters, loss_scale: &self.loss_scale };
+    pub fn plan(
+        &self,
+        gpu: &Gpu,
+        (unet, text): (&UNet, Option<TrainedText<'_>>),
+        shapes: &[StepShape],
+        options: &StepOptions,
+    ) -> Result<Plans, GpuError> {
+        let recorder = Recorder { unet, text, adapters: &self.adapters, loss_scale: &self.loss_scale };
         let recorded = shapes.iter().map(|&shape| recorder.record(shape, options)).collect();
         let store = &self.adapters.store;
         let update = record_update(store, &self.loss_scale, [self.groups, SETTINGS], |tape, values| {

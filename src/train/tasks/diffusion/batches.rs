@@ -3,16 +3,13 @@
 use crate::{
     config::TrainConfig,
     diffusion::{
-        NoiseSchedule, Prediction,
-        random::{epoch_order, offset_noise, probe_noise, training_noise, training_timestep},
+        Latent, LatentSize,
+        random::{epoch_order, probe_noise, training_timestep},
     },
     train::engine::Update,
 };
 
-use super::{latents::PreparedData, recording::Batch, settings::prediction};
-
-/// Of Stable Diffusion v1.
-const LATENT_CHANNELS: usize = 4;
+use super::{inputs::Batch, latents::PreparedData, objective::Objective, recording::StepShape};
 
 /// The examples of an epoch, each as often as it is repeated, and how they are cut into updates.
 pub struct BatchPlan {
@@ -55,49 +52,36 @@ impl BatchPlan {
 
 /// How samples are noised and weighted.
 pub struct SampleRules {
-    pub schedule: NoiseSchedule,
-    pub prediction: Prediction,
-    pub min_snr_gamma: Option<f64>,
-    pub noise_offset: f64,
+    pub objective: Objective,
     pub seed: u64,
+    pub latent_size: LatentSize,
     /// Rows of a compiled batch; short ones are padded with samples of weight 0.
     pub batch_size: usize,
 }
 
 impl SampleRules {
-    pub fn new(config: &TrainConfig) -> Self {
-        Self {
-            schedule: NoiseSchedule::stable_diffusion(),
-            prediction: prediction(config),
-            min_snr_gamma: config.min_snr_gamma,
-            noise_offset: config.noise_offset,
-            seed: config.seed,
-            batch_size: config.batch_size as usize,
-        }
+    pub fn new(config: &TrainConfig, objective: Objective, shape: StepShape) -> Self {
+        Self { objective, seed: config.seed, latent_size: shape.latent(), batch_size: shape.batch }
     }
 
     /// The micro-batches of optimizer step `step` (from 1). The loss is the mean over all samples of the update.
     pub fn update(&self, data: &PreparedData, step: u32, update: &Update) -> Vec<Batch> {
-        let total: usize = update.iter().map(Vec::len).sum();
+        let latent = |&example: &usize| Latent { values: &data.latents[example], size: self.latent_size };
+        let latents: Vec<Latent<'_>> = update.iter().flatten().map(latent).collect();
+        let drawn = self.objective.noise.draw(self.seed, step, &latents);
         let mut sample = 0;
         let mut batches = Vec::with_capacity(update.len());
         for examples in update {
-            let timesteps = examples
-                .iter()
-                .enumerate()
-                .map(|(row, _)| training_timestep(self.seed, step, sample + row as u32, self.schedule.timesteps()));
-            let timesteps: Vec<usize> = timesteps.collect();
-            let weights = self.schedule.loss_weights(self.prediction, &timesteps, self.min_snr_gamma);
-            let mut batch = Batch { timesteps, ..Batch::default() };
-            for (&example, weight) in examples.iter().zip(weights) {
-                let mut noise = vec![0.0; data.latents[example].len()];
-                training_noise(self.seed, step, sample, &mut noise);
-                if self.noise_offset > 0.0 {
-                    offset_noise(self.seed, step, sample, self.noise_offset, LATENT_CHANNELS, &mut noise);
-                }
-                push(&mut batch, data, example, &noise, weight / total as f32);
+            let mut batch = Batch::default();
+            for &example in examples {
+                let timestep = training_timestep(self.seed, step, sample as u32, self.objective.timesteps.clone());
+                batch.timesteps.push(timestep);
+                let weight = self.objective.weight(timestep) as f32 / latents.len() as f32;
+                push(&mut batch, data, example, &drawn.noise[sample], weight);
+                batch.input_noise.extend(drawn.input_noise.iter().flat_map(|noise| &noise[sample]));
                 sample += 1;
             }
+            batch.thresholds = self.objective.thresholds(&batch.timesteps);
             self.pad(&mut batch);
             batches.push(batch);
         }
@@ -114,7 +98,7 @@ impl SampleRules {
                 let sample = chunk_index * self.batch_size + row;
                 let mut noise = vec![0.0; data.latents[example].len()];
                 probe_noise(self.seed, sample as u32, &mut noise);
-                batch.timesteps.push((2 * sample + 1) * self.schedule.timesteps() / (2 * count));
+                batch.timesteps.push((2 * sample + 1) * self.objective.schedule().timesteps() / (2 * count));
                 push(&mut batch, data, example, &noise, 1.0 / count as f32);
             }
             self.pad(&mut batch);
@@ -132,7 +116,9 @@ impl SampleRules {
         };
         repeat(&mut batch.latents);
         repeat(&mut batch.noise);
-        repeat(&mut batch.context);
+        repeat(&mut batch.input_noise);
+        repeat(&mut batch.thresholds);
+        repeat(&mut batch.text);
         batch.timesteps.resize(self.batch_size, batch.timesteps[0]);
         batch.weights.resize(self.batch_size, 0.0);
     }
@@ -141,7 +127,7 @@ impl SampleRules {
 fn push(batch: &mut Batch, data: &PreparedData, example: usize, noise: &[f32], weight: f32) {
     batch.latents.extend(&data.latents[example]);
     batch.noise.extend(noise);
-    batch.context.extend(data.context(example));
+    batch.text.extend(data.text(example));
     batch.weights.push(weight);
 }
 

@@ -58,7 +58,7 @@ impl PreparedData {
     }
 
     /// The text embedding of an example.
-    pub fn context(&self, example: usize) -> &[f32] {
+    pub fn text(&self, example: usize) -> &[f32] {
         &self.contexts[self.context_of[example]]
     }
 }

@@ -4,9 +4,11 @@
 mod assembly;
 mod batches;
 mod data;
+mod inputs;
 mod latents;
 mod material;
 mod memory_plan;
+mod objective;
 mod plan;
 mod previews;
 pub mod recording;
@@ -16,6 +18,8 @@ mod task;
 
 pub use assembly::Trained;
 pub use data::{dataset_options, planned_steps};
+pub use inputs::{Batch, BatchWriter};
 pub use memory_plan::MemoryPlan;
+pub use objective::Objective;
 pub use run::{RunOptions, RunSummary, run};
 pub use settings::{activations, checkpointing};

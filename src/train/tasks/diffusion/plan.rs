@@ -84,7 +84,7 @@ impl Fitted {
     ) -> Result<Self> {
         let Networks { unet, built, tokens } = networks;
         let trained = trained(gpu, &config, &built.sites);
-        let mut plans = trained.plan(gpu, unet, &[step_shape(&config, *tokens)], &step_options(&config))?;
+        let mut plans = trained.plan(gpu, (unet, None), &[step_shape(&config, *tokens)], &step_options(&config))?;
         let mut planned = None;
         if let Some((set, decoder)) = previews {
             let (guests, previews) = set.plan(gpu, unet, &trained.adapters, decoder, activations(&config))?;

@@ -36,7 +36,7 @@ use crate::{
     weights::{lora::SavePrecision, write_atomically},
 };
 
-use super::{assembly::Trained, material::Material, settings::prediction};
+use super::{assembly::Trained, material::Material, objective::prediction};
 
 /// Strengths of the LoRA, in the order of a grid's columns.
 const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];
@@ -92,8 +92,8 @@ impl PreviewSet {
         decoder: &BuiltDecoder<'_>,
         activations: DType,
     ) -> Result<(Vec<Plan>, PlannedPreviews), GpuError> {
-        let scales = adapters.scales.twin("preview scales");
-        let record = |tape: &mut Tape| adapters.record(tape, &scales).adapters;
+        let scales = adapters.scales.with_strength("preview scales");
+        let record = |tape: &mut Tape| adapters.record(tape, &scales, &|_| None).adapters;
         let (mut plans, mut denoisers, mut decoders) = (Vec::new(), Vec::new(), Vec::new());
         for shape in self.distinct_shapes() {
             let (plan, inputs) = Denoiser::plan(gpu, unet, record, shape, activations)?;

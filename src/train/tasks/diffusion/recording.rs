@@ -1,14 +1,20 @@
-//! What a diffusion training replays at one shape: the U-Net's pass over noisy latents, its loss and gradients.
+//! What a diffusion training replays at one shape: the U-Net's pass over noisy latents, its loss and gradients; where the
+//! text encoder is trained, its pass comes first.
 
 use crate::{
     adapters::{AdapterSet, RecordedAdapters},
-    diffusion::{NoiseSchedule, Prediction},
-    models::{UNet, UNetInputs},
-    nn::{Recording, padded},
-    ops::{self, Loss},
-    tape::{Checkpointing, DType, Input, Tape, Value},
-    train::engine::{LOSS, LossScale, MicroBatch, Recorded, RecordedShape},
+    diffusion::LatentSize,
+    models::{ClipText, UNet, UNetInputs},
+    nn::{Dropped, ElementDropout, Recording},
+    ops::{self, Loss, LossInputs},
+    tape::{Checkpointing, DType, Tape, Value},
+    train::engine::{LOSS, LossScale, Recorded, RecordedShape},
 };
+
+use super::{inputs::StepInputs, objective::Objective};
+
+/// Of Stable Diffusion v1.
+const LATENT_CHANNELS: usize = 4;
 
 /// Sizes that the passes are recorded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,41 +28,67 @@ pub struct StepShape {
     pub tokens: usize,
 }
 
+impl StepShape {
+    /// Size of a picture's latent.
+    pub fn latent(&self) -> LatentSize {
+        LatentSize { height: self.height, width: self.width, channels: LATENT_CHANNELS }
+    }
+}
+
 /// What is recorded besides the sizes.
 #[derive(Clone, Debug)]
 pub struct StepOptions {
-    pub prediction: Prediction,
+    pub objective: Objective,
     pub checkpointing: Checkpointing,
     /// Element type of the U-Net's activations and their gradients: F32 or F16.
     pub activations: DType,
+    pub dropouts: Dropouts,
     /// Modules whose outputs are kept for reading, by diffusers path.
     pub observed: Vec<String>,
 }
 
-/// One micro-batch on the host. All tensors are channels last.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    pub latents: Vec<f32>, // (B, H, W, 4), scaled
-    pub noise: Vec<f32>,   // (B, H, W, 4)
-    pub timesteps: Vec<usize>,
-    pub context: Vec<f32>, // (B, tokens, D)
-    /// Share of each sample in the loss; a padded sample has 0.
-    pub weights: Vec<f32>,
+/// What LoRAs drop in training (sd-scripts' `networks/lora.py`); 0 is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Dropouts {
+    /// Share of the elements behind `down`.
+    pub network: f32,
+    /// Share of the ranks, drawn for each picture.
+    pub rank: f32,
+    /// Share of the modules.
+    pub module: f32,
+}
+
+impl Dropouts {
+    /// Whether each module takes a mask of its ranks.
+    pub fn masks_ranks(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// A text encoder that is trained.
+#[derive(Clone, Copy)]
+pub struct TrainedText<'a> {
+    pub model: &'a ClipText<'a>,
+    /// From 1: which layer the U-Net reads, from behind.
+    pub clip_skip: usize,
 }
 
 /// What every pass is recorded from.
 #[derive(Clone, Copy)]
 pub struct Recorder<'a> {
     pub unet: &'a UNet,
+    /// `None`: text embeddings are given.
+    pub text: Option<TrainedText<'a>>,
     pub adapters: &'a AdapterSet,
     pub loss_scale: &'a LossScale,
 }
 
 /// A forward pass with its loss.
 struct Forward {
-    inputs: Vec<Input>,
+    inputs: StepInputs,
     prediction: Value,
     noisy: Value,
+    hidden: Value,
     loss: Loss,
     adapters: RecordedAdapters,
 }
@@ -78,78 +110,57 @@ impl Recorder<'_> {
             let value = match path.as_str() {
                 "unet_out" => forward.prediction,
                 "noisy" => forward.noisy,
+                "hidden" => forward.hidden,
                 module => tape.observed(module).unwrap_or_else(|| panic!("no module `{module}` was recorded")),
             };
             let value = ops::convert(&mut tape, value, DType::F32);
             tape.keep(path, value);
         }
-        Recorded { tape, inputs: forward.inputs }
+        Recorded { tape, inputs: forward.inputs.in_order() }
     }
 
+    /// Nothing is dropped where a loss is measured, and it is measured in the same way whatever is trained by.
     fn probe(&self, shape: StepShape, options: &StepOptions) -> Recorded {
         let mut tape = Tape::new();
-        let forward = self.forward(&mut tape, shape, options);
+        let options =
+            StepOptions { objective: options.objective.of_probes(), dropouts: Dropouts::default(), ..options.clone() };
+        let forward = self.forward(&mut tape, shape, &options);
         tape.keep(LOSS, forward.loss.loss);
-        Recorded { tape, inputs: forward.inputs }
+        Recorded { tape, inputs: forward.inputs.in_order() }
     }
 
-    /// The inputs come in the order of [`BatchWriter::micro_batch`].
     fn forward(&self, tape: &mut Tape, shape: StepShape, options: &StepOptions) -> Forward {
-        let StepShape { batch, height, width, tokens } = shape;
-        let config = &self.unet.config;
-        let latent_shape = [batch, height, width, padded(config.in_channels)];
-        let latents = tape.input("latents", &latent_shape);
-        let noise = tape.input("noise", &latent_shape);
-        let noise_factors = tape.input("noise_factors", &[batch, 2]);
-        let target_factors = tape.input("target_factors", &[batch, 2]);
-        let timestep = tape.input("timestep", &[batch, config.block_out_channels[0]]);
-        let context = tape.input("context", &[batch, tokens, config.cross_attention_dim]);
-        let weight = tape.input("weight", &[batch]);
+        let inputs = StepInputs::record(tape, self, shape, options);
         let loss_scale = self.loss_scale.on(tape);
-        let adapters = self.adapters.record(tape, &self.adapters.scales);
-        let noisy = ops::combine(tape, latents.value, noise.value, noise_factors.value);
-        let target = ops::combine(tape, latents.value, noise.value, target_factors.value);
-        let inputs = UNetInputs { sample: noisy, timestep: timestep.value, context: context.value };
+        let dropped = |module: usize| {
+            let ranks = inputs.rank_masks.get(module)?.value;
+            let element = |key| ElementDropout { key, site: module as u32, rate: options.dropouts.network };
+            Some(Dropped { ranks, elements: inputs.dropout_key.map(|key| element(key.value)) })
+        };
+        let adapters = self.adapters.record(tape, &self.adapters.scales, &dropped);
+        let input_noise = inputs.input_noise.unwrap_or(inputs.noise);
+        let noisy = ops::combine(tape, inputs.latents.value, input_noise.value, inputs.noise_factors.value);
+        let target = ops::combine(tape, inputs.latents.value, inputs.noise.value, inputs.target_factors.value);
         let mut recording = Recording::adapted(tape, &adapters.adapters);
-        let prediction = self.unet.predict(&mut recording, inputs, options.activations);
-        let loss = ops::weighted_mse(tape, prediction, target, weight.value, loss_scale);
-        let inputs = vec![latents, noise, noise_factors, target_factors, timestep, context, weight];
-        Forward { inputs, prediction, noisy, loss, adapters }
-    }
-}
-
-/// Makes the inputs of a pass out of a batch.
-pub struct BatchWriter {
-    pub schedule: NoiseSchedule,
-    pub prediction: Prediction,
-    /// Of the timestep's embedding.
-    pub embedding_width: usize,
-}
-
-impl BatchWriter {
-    /// For the steps of `unet`.
-    pub fn new(unet: &UNet, prediction: Prediction) -> Self {
-        let embedding_width = unet.config.block_out_channels[0];
-        Self { schedule: NoiseSchedule::stable_diffusion(), prediction, embedding_width }
+        let hidden = self.hidden(&mut recording, inputs.text.value, shape);
+        let read = UNetInputs { sample: noisy, timestep: inputs.timestep.value, context: hidden };
+        let prediction = self.unet.predict(&mut recording, read, options.activations);
+        let loss = LossInputs {
+            kind: options.objective.loss,
+            target,
+            weight: inputs.weight.value,
+            loss_scale,
+            threshold: inputs.threshold.map(|input| input.value),
+            mask: inputs.mask.map(|input| input.value),
+        };
+        let loss = ops::weighted_loss(tape, prediction, &loss);
+        Forward { inputs, prediction, noisy, hidden, loss, adapters }
     }
 
-    /// The inputs of [`Recorder::record`]'s passes.
-    pub fn micro_batch(&self, batch: &Batch) -> MicroBatch {
-        let factors: Vec<(f32, f32)> = batch.timesteps.iter().map(|&t| self.schedule.factors(t)).collect();
-        let noisy: Vec<f32> = factors.iter().flat_map(|&(signal, sigma)| [signal, sigma]).collect();
-        let target = factors.iter().flat_map(|&(signal, sigma)| match self.prediction {
-            Prediction::Epsilon => [0.0, 1.0],
-            Prediction::VPrediction => [-sigma, signal],
-        });
-        let timesteps: Vec<f64> = batch.timesteps.iter().map(|&timestep| timestep as f64).collect();
-        let mut inputs = MicroBatch::default();
-        inputs.push(&batch.latents);
-        inputs.push(&batch.noise);
-        inputs.push(&noisy);
-        inputs.push(&target.collect::<Vec<f32>>());
-        inputs.push(&ops::timestep_embedding(&timesteps, self.embedding_width));
-        inputs.push(&batch.context);
-        inputs.push(&batch.weights);
-        inputs
+    /// The text embeddings, (B, tokens, D): given, or of a text encoder that is trained.
+    fn hidden(&self, recording: &mut Recording<'_>, text: Value, shape: StepShape) -> Value {
+        let Some(trained) = self.text else { return text };
+        let states = trained.model.forward(recording, text).contexts[trained.clip_skip - 1];
+        ops::join_chunks(recording.tape, states, trained.model.config.chunks(shape.tokens))
     }
 }

@@ -92,9 +92,13 @@ pub fn run(
     let (programs, guests) = plans.compile(gpu)?;
     let previews = previews.zip(planned).zip(guides);
     let previews = previews.map(|(set, guides)| Previews::new(set, guides, guests, &networks.unet, &config));
-    trained.load(gpu, &initial.unwrap_or_else(|| trained.adapters.initial(config.seed)))?;
+    let initial = match initial {
+        Some(modules) => modules,
+        None => trained.adapters.initial(config.seed, &|site| material.checkpoint.part(site.part).matrix(site))?,
+    };
+    trained.load(gpu, &initial)?;
     save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
-    let batching = Batching::new(&config, &networks.unet, &data, &material);
+    let batching = Batching::new(&config, &networks, &data, &material);
     let run = Prepared { gpu, config: &config, material: &material, trained: &trained, programs: &programs, options };
     run.train(&data, batching, previews, &mut tell).map(Some)
 }

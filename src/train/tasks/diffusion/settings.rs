@@ -2,8 +2,7 @@
 
 use crate::{
     adapters::{AdapterSet, Kind, SitePlan, is_target},
-    config::{GradientCheckpointing, MixedPrecision, PredictionType, TrainConfig},
-    diffusion::Prediction,
+    config::{GradientCheckpointing, MixedPrecision, TrainConfig},
     gpu::Gpu,
     optim::Optimizer,
     tape::{Checkpointing, DType},
@@ -13,7 +12,8 @@ use crate::{
 
 use super::{
     assembly::Trained,
-    recording::{StepOptions, StepShape},
+    objective::Objective,
+    recording::{Dropouts, StepOptions, StepShape},
 };
 
 /// The adapters that the configuration asks for, on those of `sites` that it targets, with their optimizer.
@@ -39,9 +39,10 @@ pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
 /// What a training step records.
 pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
     StepOptions {
-        prediction: prediction(config),
+        objective: Objective::of(config),
         checkpointing: checkpointing(config),
         activations: activations(config),
+        dropouts: Dropouts::default(),
         observed: Vec::new(),
     }
 }
@@ -60,13 +61,5 @@ pub fn activations(config: &TrainConfig) -> DType {
     match config.mixed_precision {
         MixedPrecision::Fp16 => DType::F16,
         MixedPrecision::No | MixedPrecision::Auto => DType::F32,
-    }
-}
-
-/// The training target, in the noise schedule's terms.
-pub(super) fn prediction(config: &TrainConfig) -> Prediction {
-    match config.prediction_type {
-        PredictionType::Epsilon => Prediction::Epsilon,
-        PredictionType::VPrediction => Prediction::VPrediction,
     }
 }

@@ -5,7 +5,6 @@ use anyhow::Result;
 use crate::{
     config::{MixedPrecision, TrainConfig},
     gpu::Gpu,
-    models::UNet,
     train::{
         engine::{Length, MicroBatch, Moment, StopRequest, Task, Update, UpdateNumbers},
         events::{Event, Held, Tell, say},
@@ -19,11 +18,11 @@ use super::{
     assembly::Trained,
     batches::{BatchPlan, SampleRules},
     data::{batch_plan, run_length},
+    inputs::BatchWriter,
     latents::PreparedData,
-    material::Material,
+    material::{Material, Networks},
     previews::{Drawn, Previews},
-    recording::BatchWriter,
-    settings::prediction,
+    settings::{step_options, step_shape},
 };
 
 /// A training of adapters on pictures.
@@ -52,10 +51,11 @@ pub(super) struct Batching {
 }
 
 impl Batching {
-    pub fn new(config: &TrainConfig, unet: &UNet, data: &PreparedData, material: &Material) -> Self {
+    pub fn new(config: &TrainConfig, networks: &Networks<'_>, data: &PreparedData, material: &Material) -> Self {
         let Material { examples, split, .. } = material;
-        let writer = BatchWriter::new(unet, prediction(config));
-        let rules = SampleRules::new(config);
+        let objective = step_options(config).objective;
+        let writer = BatchWriter::new(&networks.unet, objective.clone());
+        let rules = SampleRules::new(config, objective, step_shape(config, networks.tokens));
         let kind = if split.validation.is_empty() { Held::Probe } else { Held::Validation };
         let held = if kind == Held::Validation { &split.validation } else { &split.probes };
         let held = rules.probes(data, held).iter().map(|batch| writer.micro_batch(batch)).collect();

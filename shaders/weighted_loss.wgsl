@@ -1,5 +1,9 @@
-// loss = Σ_b weight_b·sample_b with sample_b = mean over the sample's elements of (prediction − target)², and its
-// gradient d_prediction = scale·2·weight_b/elements·(prediction − target), `scale` times as large as it is.
+// loss = Σ_b weight_b·sample_b with sample_b = mean over the sample's elements of mask·loss_of(prediction − target), and
+// its gradient d_prediction = scale·2·weight_b/elements·mask·half_slope_of(prediction − target), `scale` times as large
+// as it is.
+//
+// Two imports say what is measured: shared/loss_l2.wgsl, loss_l1.wgsl or loss_pseudo_huber.wgsl the loss of an element
+// and half its derivative, shared/loss_mask.wgsl or loss_whole.wgsl how much a pixel counts.
 //
 // prediction, target, d_prediction: (B, per_sample vectors of four); weight, samples: (B); loss: (1);
 // scale: (1 or more).
@@ -11,6 +15,7 @@ const REDUCE_LANES: u32 = 256u;
 struct Params {
     samples: u32,
     per_sample: u32, // vectors
+    per_pixel: u32, // vectors that share a value of the mask
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -38,8 +43,8 @@ fn measure(
     for (var i = local; i < params.per_sample; i += REDUCE_LANES) {
         let at = sample * params.per_sample + i;
         let distance = prediction[at] - expected[at];
-        sum += distance * distance;
-        d_prediction[at] = slope * distance;
+        sum += masked(loss_of(distance, sample), at);
+        d_prediction[at] = slope * masked(half_slope_of(distance, sample), at);
     }
     // Lanes, then halves of the workgroup: sums of like size are added, which keeps the rounding below 1e-7.
     let total = reduce_sum(local, vec2<f32>(horizontal_sum(sum), 0.0)).x;
