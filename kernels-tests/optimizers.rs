@@ -59,7 +59,7 @@ const CASES: &[Case] = &[
 
 impl Case {
     fn optimizer(&self) -> Optimizer {
-        let (mut settings, _) = OptimizerSettings::named(self.optimizer).unwrap();
+        let mut settings = OptimizerSettings::named(self.optimizer).unwrap();
         for (name, value) in self.arguments {
             settings.set(name, &(*value).into()).unwrap();
         }

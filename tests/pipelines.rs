@@ -2,7 +2,7 @@
 
 use lora_wgpu::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
-    config::{LoraTarget, OptimizerKind, OptimizerSettings},
+    config::{LoraTarget, OptimizerSettings},
     diffusion::Prediction,
     gpu::{Gpu, GpuOptions, Variant},
     models::{UNet, UNetConfig, VaeConfig, VaeDecoder, VaeEncoder, encode::BuiltDecoder},
@@ -48,7 +48,7 @@ fn training_with_previews_needs_few_pipelines() {
             let sites = sites.map(|site| SitePlan::plain(site.clone(), 16, 16.0)).collect();
             let groups = vec![Group { part: Part::Unet, rate: 1e-4 }];
             let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
-            let optimizer = Optimizer::new(&OptimizerSettings::new(OptimizerKind::AdamW));
+            let optimizer = Optimizer::new(&OptimizerSettings::default());
             let training = Trained::new(adapters, groups, optimizer, LossScale::for_activations(activations));
             let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
             let options = StepOptions {

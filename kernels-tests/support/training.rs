@@ -23,9 +23,9 @@ pub struct Training<'a> {
     inputs: UpdateInputs,
 }
 
-/// Inputs of a recorded update.
+/// What is written before an update.
 pub struct UpdateInputs {
-    settings: [Input; GROUPS],
+    settings: Vec<Input>,
     max_norm: Input,
     loss_scale: Input,
 }
@@ -44,7 +44,7 @@ impl<'a> Training<'a> {
         state.reset(gpu, &store);
         let mut tape = Tape::new();
         let inputs = record_update(&mut tape, &store, &optimizer, &state);
-        Self { gpu, program: Program::compile(gpu, "update", tape).unwrap(), inputs, store, optimizer, state }
+        Self { gpu, inputs, program: Program::compile(gpu, "update", tape).unwrap(), store, optimizer, state }
     }
 
     /// Takes update number `update` with the gradients of every tensor, which are made `scale` times as large as they
@@ -60,8 +60,8 @@ impl<'a> Training<'a> {
             let flat: Vec<f32> = self.flat(index, gradients).iter().map(|value| value * scale).collect();
             self.gpu.upload(&shard.accumulated.whole(), bytemuck::cast_slice(&flat));
         }
-        for (input, settings) in self.inputs.settings.into_iter().zip(self.optimizer.settings(update, &rates)) {
-            self.program.write(self.gpu, input, &settings);
+        for (input, settings) in self.inputs.settings.iter().zip(self.optimizer.settings(update, &rates)) {
+            self.program.write(self.gpu, *input, &settings);
         }
         self.program.write(self.gpu, self.inputs.max_norm, &[max_norm]);
         self.program.write(self.gpu, self.inputs.loss_scale, &[scale]);
@@ -99,10 +99,10 @@ pub fn record_update(tape: &mut Tape, store: &Store, optimizer: &Optimizer, stat
         tape.external("gradients", &[shard.elements], DType::F32, &shard.accumulated.whole())
     };
     let gradients: Vec<Value> = store.shards.iter().map(|shard| external(tape, shard)).collect();
-    let (max_norm, loss_scale) = (tape.input("max_norm", &[1]), tape.input("loss_scale", &[1]));
+    let [max_norm, loss_scale] = ["max_norm", "loss_scale"].map(|name| tape.input(name, &[1]));
     let clip = ops::grad_norm(tape, &gradients, max_norm.value, loss_scale.value);
-    let settings: [Input; GROUPS] = std::array::from_fn(|group| tape.input(&format!("settings {group}"), &[SETTINGS]));
-    let values = settings.map(|input| input.value);
+    let settings: Vec<Input> = (0..GROUPS).map(|group| tape.input(&format!("settings {group}"), &[SETTINGS])).collect();
+    let values: Vec<Value> = settings.iter().map(|input| input.value).collect();
     optimizer.record(tape, store, state, UpdateValues { clip, settings: &values });
     tape.keep("clip", clip);
     UpdateInputs { settings, max_norm, loss_scale }

@@ -2,7 +2,7 @@
 
 use crate::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
-    config::{LoraTarget, OptimizerKind, OptimizerSettings, TrainConfig},
+    config::{LoraTarget, OptimizerSettings, TrainConfig},
     diffusion::Prediction,
     optim::Optimizer,
     tape::{Checkpointing, DType},
@@ -66,12 +66,8 @@ impl Workload {
         let plans = sites.map(|site| SitePlan::plain(site.clone(), self.rank, self.rank as f32)).collect();
         let groups = vec![Group { part: Part::Unet, rate: 1e-4 }];
         let adapters = AdapterSet::new(Kind::Lora, plans, max_binding, self.accumulation > 1);
-        Trained::new(
-            adapters,
-            groups,
-            Optimizer::new(&OptimizerSettings::new(OptimizerKind::AdamW)),
-            LossScale::for_activations(self.activations),
-        )
+        let optimizer = Optimizer::new(&OptimizerSettings::default());
+        Trained::new(adapters, groups, optimizer, LossScale::for_activations(self.activations))
     }
 
     pub(super) fn options(&self) -> StepOptions {

@@ -11,7 +11,10 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use crate::{
-    check::training::{CaseOptions, GroupError, TrainingCase, compare, run},
+    check::{
+        optimizer::OptimizerCase,
+        training::{CaseOptions, GroupError, TrainingCase, compare, run},
+    },
     gpu::{Gpu, GpuOptions},
     label::case::LabelCase,
     sample::{
@@ -27,14 +30,15 @@ use super::{
     device::{self, Kernels},
 };
 
-/// Run a recorded training, sampling or captioning case and compare it with its reference.
+/// Run a recorded training, sampling, captioning or optimizer case and compare it with its reference.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// The recorded case (safetensors)
     case: PathBuf,
-    /// The model it was recorded with: a single file or a diffusers folder; a BLIP or CLIP folder for captions and tags
+    /// The model it was recorded with: a single file or a diffusers folder; a BLIP or CLIP folder for captions and tags;
+    /// none for an optimizer
     #[arg(long, value_name = "MODEL")]
-    base_model: PathBuf,
+    base_model: Option<PathBuf>,
     /// What PyTorch recorded; without it, nothing is compared
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
@@ -79,11 +83,19 @@ enum Case {
     Training(Box<TrainingCase>, Checkpoint),
     Sampling(SamplingCase, Checkpoint),
     Label(LabelCase, ModelFolder),
+    Optimizer(OptimizerCase),
 }
 
 impl Case {
     fn open(args: &CheckArgs) -> Result<Self> {
-        let (file, model) = (SafetensorsFile::open(&args.case)?, &args.base_model);
+        let file = SafetensorsFile::open(&args.case)?;
+        if OptimizerCase::is_one(&file) {
+            ensure!(!args.gradient_checkpointing, "--gradient-checkpointing is for training cases");
+            ensure!(args.lora.is_none(), "--lora is for sampling cases; {} is none", args.case.display());
+            return Ok(Self::Optimizer(OptimizerCase::read(&file)?));
+        }
+        let model =
+            args.base_model.as_ref().context("give the model the case was recorded with: --base-model MODEL")?;
         if SamplingCase::is_one(&file) {
             ensure!(!args.gradient_checkpointing, "--gradient-checkpointing is for training cases");
             return Ok(Self::Sampling(SamplingCase::read(&file)?, Checkpoint::open(model, None)?));
@@ -117,6 +129,7 @@ impl Case {
                 })
             }
             Self::Label(case, folder) => case.run(gpu, folder),
+            Self::Optimizer(case) => case.run(gpu),
         }
     }
 }

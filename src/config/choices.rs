@@ -41,8 +41,6 @@ pub(super) const LORA_TARGETS: &Choices<LoraTarget> = &[
     ("attn-only", LoraTarget::Attention),
     ("attn-mlp", LoraTarget::Transformer),
 ];
-/// Whether AdamW's state is to be kept in 8 bits.
-pub(super) const OPTIMIZERS: &Choices<bool> = &[("AdamW", false), ("AdamW8bit", true)];
 pub(super) const LR_SCHEDULERS: &Choices<LrScheduler> = &[
     ("constant", LrScheduler::Constant),
     ("constant_with_warmup", LrScheduler::ConstantWithWarmup),

@@ -31,6 +31,8 @@ pub struct Key {
     /// Said after the range: an example, or what 0 means.
     remark: Words,
     absent: Absent,
+    /// Whether it is read after the keys that do not say so, since it depends on one of them.
+    pub(super) after_others: bool,
     refuse: fn(&Value) -> Option<&'static str>,
     note: fn(&Value) -> Option<&'static str>,
 }
@@ -83,6 +85,7 @@ impl Key {
             meaning,
             remark: Words::NONE,
             absent: Absent::Default,
+            after_others: false,
             refuse: |_| None,
             note: |_| None,
         }
@@ -111,6 +114,11 @@ impl Key {
     /// The default in words: a derived value, or what `null` stands for.
     pub(super) const fn otherwise(self, en: &'static str, zh: &'static str) -> Self {
         Self { absent: Absent::Said(Words::new(en, zh)), ..self }
+    }
+
+    /// Read after other keys, wherever it stands.
+    pub(super) const fn after_others(self) -> Self {
+        Self { after_others: true, ..self }
     }
 
     /// Values that are refused with a text of their own, before anything else looks at them.

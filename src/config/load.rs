@@ -63,7 +63,7 @@ fn load_text(path: &Path, text: &str, overrides: &[String], anchor: impl Fn(&mut
 
     let mut draft = Draft { config: TrainConfig::unresolved(), notes: Vec::new() };
     let mut in_order: Vec<&Setting> = settings.values().collect();
-    in_order.sort_by_key(|setting| setting.place.line_number());
+    in_order.sort_by_key(|setting| (setting.key.after_others, setting.place.line_number()));
     for setting in in_order {
         setting.apply(&mut draft).unwrap_or_else(|error| mistakes.add(setting.place.line_number(), error));
     }

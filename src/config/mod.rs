@@ -5,7 +5,7 @@
 //!
 //! From the bottom: `train_config` is the result; `value` reads single values and `show` writes them; `kind` is what a
 //! key takes, with its range and field, and `key` a row of all that is known of one key; `keys` is the table, a file for
-//! each group; `source` maps keys to lines; `resolve` derives what was left out; `load` walks file and overrides through
+//! each group; `optimizers` the table of theirs; `source` maps keys to lines; `resolve` derives what was left out; `load` walks file and overrides through
 //! the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all keys as a page.
 
 mod choices;
@@ -45,8 +45,8 @@ pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
 pub use reference::reference_page;
 pub use suggest::nearest;
 pub use train_config::{
-    AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE,
-    PredictionType, PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
+    GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE, PredictionType,
+    PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
 };
 pub use value::bytes_as_text;
 pub use words::{Language, Words};

@@ -2,8 +2,8 @@
 //! row's description of what is taken.
 
 use super::{
-    range::{NumberRange, above, from},
-    train_config::{AdamW, PreviewPrompts, Resolution, Warmup},
+    range::from,
+    train_config::{PreviewPrompts, Resolution, Warmup},
     value,
 };
 use anyhow::{Result, bail};
@@ -26,21 +26,6 @@ pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Resolution> {
         }
     }
     Ok(Resolution { width, height })
-}
-
-const BETAS: NumberRange = from(0.0).below(1.0);
-
-pub(super) fn optimizer_args(optimizer: &mut AdamW, value: &Value) -> Result<()> {
-    for (name, value) in value::arguments(value)? {
-        let set = match name.as_str() {
-            "betas" => value::two_numbers(&value, &BETAS).map(|betas| optimizer.betas = betas),
-            "weight_decay" => value::expect_number(&value, &from(0.0)).map(|decay| optimizer.weight_decay = decay),
-            "eps" => value::expect_number(&value, &above(0.0)).map(|eps| optimizer.eps = eps),
-            _ => bail!("unknown argument `{name}`; AdamW takes `betas`, `weight_decay` and `eps`"),
-        };
-        set.map_err(|error| error.context(format!("`{name}`")))?;
-    }
-    Ok(())
 }
 
 pub(super) fn warmup(value: &Value, wanted: &str) -> Result<Warmup> {

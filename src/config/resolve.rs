@@ -2,7 +2,9 @@
 
 use super::{
     key::Draft,
-    keys, loss_checks, readers,
+    keys, loss_checks,
+    optimizers::rates,
+    readers,
     train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
 };
 use anyhow::{Context, Error, Result, anyhow, bail};
@@ -23,14 +25,14 @@ pub(super) fn missing(given: impl Fn(&str) -> bool) -> Vec<Error> {
 /// # Errors
 /// The data folder gives no output name, or values contradict each other.
 pub(super) fn resolve(draft: &mut Draft, given: impl Fn(&str) -> bool) -> Result<Vec<Derived>> {
-    let derived = derive(&mut draft.config, given)?;
+    let derived = derive(&mut draft.config, &given)?;
     check(&draft.config)?;
-    add_notes(draft);
+    add_notes(draft, given);
     Ok(derived)
 }
 
 fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<Derived>> {
-    let mut derived = Vec::new();
+    let mut derived = rates::derive(config, &given);
     if !given("lora_alpha") {
         config.lora_alpha = 2.0 * f64::from(config.lora_rank);
         derived.push(as_its_row_says("lora_alpha"));
@@ -72,13 +74,15 @@ fn check(config: &TrainConfig) -> Result<()> {
             config.unet_lr
         );
     }
+    rates::check(config)?;
     loss_checks::check(config)
 }
 
-fn add_notes(draft: &mut Draft) {
+fn add_notes(draft: &mut Draft, given: impl Fn(&str) -> bool) {
     let Draft { config, notes } = draft;
     if config.lr_scheduler == LrScheduler::Constant && config.lr_warmup_steps != Warmup::Steps(0) {
         notes.push("lr_warmup_steps: `constant` has no warm-up; use `lr_scheduler: constant_with_warmup`".into());
     }
+    notes.extend(rates::notes(config, given));
     notes.extend(loss_checks::notes(config));
 }

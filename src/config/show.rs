@@ -1,6 +1,6 @@
 //! Single values as YAML.
 
-use super::train_config::{AdamW, PreviewPrompts, Warmup};
+use super::train_config::{PreviewPrompts, Warmup};
 use std::path::Path;
 
 /// A string as a one-line YAML scalar, in quotes where YAML would read something else.
@@ -18,12 +18,6 @@ pub(super) fn path(path: &Path) -> String {
 /// The shortest decimal that reads back as the same number; small ones as people write them, 1e-4.
 pub(super) fn number(number: f64) -> String {
     if number != 0.0 && number.abs() < 1e-3 { format!("{number:e}") } else { number.to_string() }
-}
-
-pub(super) fn adamw(optimizer: &AdamW) -> String {
-    let (beta1, beta2) = optimizer.betas;
-    let [beta1, beta2, decay, eps] = [beta1, beta2, optimizer.weight_decay, optimizer.eps].map(number);
-    format!("{{betas: [{beta1}, {beta2}], weight_decay: {decay}, eps: {eps}}}")
 }
 
 pub(super) fn warmup(warmup: Warmup) -> String {

@@ -24,6 +24,14 @@ pub(super) fn error(extra: &str) -> String {
     format!("{:#}", result.err().unwrap_or_else(|| panic!("accepted: {extra}")))
 }
 
+fn optimizer(kind: OptimizerKind, arguments: &[(&str, &str)]) -> OptimizerSettings {
+    let mut optimizer = OptimizerSettings::new(kind);
+    for (name, value) in arguments {
+        optimizer.set(name, &(*value).into()).unwrap();
+    }
+    optimizer
+}
+
 const FOUNDING_ARTICLE: &str = r#"train_data_dir: "./data/suzhou_flower"
 metadata_path: "./data/suzhou_flower/metadata.csv"
 base_model: "./models/v1-5-pruned.safetensors"
@@ -83,7 +91,8 @@ batch_size: 2
 gradient_accumulation_steps: 4
 learning_rate: 3e-4
 unet_lr: 1e-5
-optimizer_args: [\"weight_decay=0.1\", \"betas=.9,.99\", \"eps=1e-6\"]
+optimizer_args: [\"weight_decay=0.1\", \"betas=.9,.99\", \"d_coef=2\"]
+optimizer_type: prodigy
 lr_scheduler: cosine_with_restarts
 lr_warmup_steps: 20
 lr_scheduler_num_cycles: 3
@@ -168,7 +177,10 @@ fn every_key_reaches_its_field() {
         gradient_accumulation_steps: 4,
         learning_rate: 3e-4,
         unet_lr: 1e-5,
-        optimizer: AdamW { betas: (0.9, 0.99), weight_decay: 0.1, eps: 1e-6 },
+        optimizer: optimizer(
+            OptimizerKind::Prodigy,
+            &[("betas", "0.9,0.99"), ("weight_decay", "0.1"), ("d_coef", "2")],
+        ),
         lr_scheduler: LrScheduler::CosineWithRestarts,
         lr_warmup_steps: Warmup::Steps(20),
         lr_scheduler_num_cycles: 3,
@@ -248,7 +260,8 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
         ("optimizer_args: {betas: [0.9, 1.0]}", "`betas`: expected a number from 0 to below 1, found 1"),
         ("optimizer_args: [\"momentum=0.9\"]", "unknown argument `momentum`"),
         ("optimizer_args: [\"weight_decay\"]", "name=value"),
-        ("optimizer_type: Prodigy", "Choices: `AdamW`"),
+        ("optimizer_args: {weight_deca: 0}", "unknown argument `weight_deca`; did you mean `weight_decay`?"),
+        ("optimizer_type: prodgy", "did you mean `Prodigy`? Choices: `AdamW`, `Prodigy`"),
         ("output_name: \"\"", "must not be empty"),
         ("output_name: a/b", "put the folder into `output_dir`"),
         ("output_name: ..", "is no file name"),
@@ -333,7 +346,7 @@ fn overrides_win_and_name_themselves_in_errors() {
     let loaded = load_text(&text, &["epochs=3", "vae=", "resolution=768,512", "optimizer_args={eps: 1e-6}"]).unwrap();
     assert_eq!((loaded.config.epochs, loaded.config.vae), (3, None));
     assert_eq!(loaded.config.resolution, Resolution { width: 768, height: 512 });
-    assert_eq!(loaded.config.optimizer.eps, 1e-6);
+    assert_eq!(loaded.config.optimizer, optimizer(OptimizerKind::AdamW, &[("eps", "1e-6")]));
     assert!(loaded.yaml.contains("# --set epochs"));
     for (set, wanted) in [
         ("epoch=3", "--set epoch: unknown key; did you mean `epochs`?"),
@@ -355,6 +368,47 @@ fn odd_but_usable_settings_draw_a_note() {
     assert_eq!(config("lr_scheduler: constant\n").lr_warmup_steps, Warmup::Steps(0));
     let notes = load_text(&format!("{REQUIRED}cache_latents: false\n"), &[]).unwrap().notes;
     assert!(matches!(&notes[..], [note] if note.starts_with("cache_latents: ")), "{notes:?}");
+}
+
+#[test]
+fn an_optimizer_that_finds_its_step_size_has_rate_one() {
+    let loaded = load_text(&format!("{REQUIRED}optimizer_type: Prodigy\n"), &[]).unwrap();
+    let config = &loaded.config;
+    assert_eq!((config.learning_rate, config.unet_lr, config.lr_warmup_steps), (1.0, 1.0, Warmup::Steps(0)));
+    assert_eq!(loaded.notes, Vec::<String>::new());
+    let line = loaded.yaml.lines().find(|line| line.starts_with("learning_rate: 1 ")).unwrap();
+    assert!(line.contains("# a factor of the step size"), "{line}");
+    let small = load_text(&format!("{REQUIRED}optimizer_type: DAdaptation\nlearning_rate: 1e-4\n"), &[]).unwrap();
+    let [stand_in, factor] = &small.notes[..] else { panic!("{:?}", small.notes) };
+    assert_eq!(stand_in, "optimizer_type: DAdaptation runs as DAdaptAdam");
+    assert!(factor.contains("DAdaptAdam finds its step size itself") && factor.contains("1 is usual"), "{factor}");
+    assert_eq!(small.config.unet_lr, 1e-4);
+}
+
+#[test]
+fn schedule_free_runs_without_schedule() {
+    let free = config("optimizer_type: AdamWScheduleFree\n");
+    assert_eq!((free.lr_scheduler, free.lr_warmup_steps), (LrScheduler::Constant, Warmup::Steps(0)));
+    let scheduled = error("optimizer_type: AdamWScheduleFree\nlr_scheduler: cosine\n");
+    assert!(scheduled.contains("AdamWScheduleFree wants no schedule; set `lr_scheduler: constant`"), "{scheduled}");
+    let warmed = error("optimizer_type: AdamWScheduleFree\nlr_warmup_steps: 10\n");
+    assert!(warmed.contains("set `optimizer_args: [\"warmup_steps=100\"]`"), "{warmed}");
+    assert!(error("optimizer_type: RAdamScheduleFree\nlr_warmup_steps: 10\n").contains("warms up by itself"));
+}
+
+#[test]
+fn adafactors_own_rate_wins_and_says_so() {
+    let notes = |extra: &str| load_text(&format!("{REQUIRED}optimizer_type: AdaFactor\n{extra}"), &[]).unwrap().notes;
+    assert_eq!(notes(""), Vec::<String>::new());
+    assert!(matches!(&notes("learning_rate: 1e-4\n")[..], [note] if note.contains("have no effect: Adafactor")));
+    let fixed = "optimizer_args: [\"relative_step=False\", \"scale_parameter=False\"]\nlearning_rate: 1e-4\n";
+    assert_eq!(notes(fixed), Vec::<String>::new());
+    let ignored = notes("optimizer_args: {beta1: None}\n");
+    assert!(matches!(&ignored[..], [note] if note.contains("have no effect here")), "{ignored:?}");
+    assert!(
+        error("optimizer_type: Adafactor\noptimizer_args: {warmup_init: true, relative_step: false}\n")
+            .contains("relative_step: true")
+    );
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! The typed, resolved configuration. Every field has its final value: nothing is left to be derived later, except where
 //! a type says so (`Option`, `Auto`).
 
-use super::loss_config::{LossConfig, NoiseConfig};
+use super::{
+    loss_config::{LossConfig, NoiseConfig},
+    optimizers::OptimizerSettings,
+};
 use std::path::PathBuf;
 
 /// Everything `train` needs to know. Field names are the configuration keys.
@@ -42,7 +45,7 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// The U-Net's own learning rate.
     pub unet_lr: f64,
-    pub optimizer: AdamW,
+    pub optimizer: OptimizerSettings,
     pub lr_scheduler: LrScheduler,
     pub lr_warmup_steps: Warmup,
     /// Restarts of `cosine_with_restarts`.
@@ -139,21 +142,6 @@ pub enum LoraTarget {
     Transformer,
 }
 
-/// Loshchilov and Hutter, "Decoupled Weight Decay Regularization", with PyTorch's parameter names and defaults.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AdamW {
-    /// Each in [0, 1).
-    pub betas: (f64, f64),
-    pub weight_decay: f64,
-    pub eps: f64,
-}
-
-impl Default for AdamW {
-    fn default() -> Self {
-        Self { betas: (0.9, 0.999), weight_decay: 0.01, eps: 1e-8 }
-    }
-}
-
 /// Shape of the learning rate over the run, by the names of diffusers and transformers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LrScheduler {
@@ -242,7 +230,7 @@ impl TrainConfig {
             gradient_accumulation_steps: 1,
             learning_rate: 1e-4,
             unet_lr: 0.0,
-            optimizer: AdamW::default(),
+            optimizer: OptimizerSettings::default(),
             lr_scheduler: LrScheduler::Cosine,
             lr_warmup_steps: Warmup::Share(0.05),
             lr_scheduler_num_cycles: 1,

@@ -118,20 +118,20 @@ fn argument(value: &Value) -> Result<(String, Value)> {
     Ok((name.trim().to_owned(), Value::String(value.trim().to_owned())))
 }
 
-/// Two numbers: a list of two, or sd-scripts' text `"0.9,0.999"` with or without brackets.
+/// Several numbers: a list, or sd-scripts' text `"0.9,0.999"` with or without brackets.
 ///
 /// # Errors
-/// Anything else, and a number out of `range`.
-pub(super) fn two_numbers(value: &Value, range: &NumberRange) -> Result<(f64, f64)> {
+/// Another `count` of them, and a number out of `range`.
+pub(super) fn numbers(value: &Value, range: &NumberRange, count: usize) -> Result<Vec<f64>> {
     let parts: Vec<Value> = match value {
         Value::Sequence(list) => list.clone(),
         Value::String(text) => text.trim_matches(['(', ')', '[', ']']).split(',').map(Value::from).collect(),
         _ => Vec::new(),
     };
-    match parts.as_slice() {
-        [a, b] => Ok((expect_number(a, range)?, expect_number(b, range)?)),
-        _ => Err(expected(&format!("two of: {}", range.said(Language::English)), value)),
+    if parts.len() != count {
+        return Err(expected(&format!("{count} numbers, each {}", range.said(Language::English)), value));
     }
+    parts.iter().map(|part| expect_number(part, range)).collect()
 }
 
 /// [`number`] with an error that says the range.
@@ -249,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn two_numbers_as_python_and_yaml_write_them() {
+    fn several_numbers_as_python_and_yaml_write_them() {
         for text in ["[0.9, 0.99]", "\"0.9,0.99\"", "\"(0.9, 0.99)\"", "\"[.9,.99]\""] {
-            assert_eq!(two_numbers(&yaml(text), &from(0.0)).unwrap(), (0.9, 0.99), "{text}");
+            assert_eq!(numbers(&yaml(text), &from(0.0), 2).unwrap(), [0.9, 0.99], "{text}");
         }
-        assert!(two_numbers(&yaml("0.9"), &from(0.0)).is_err());
-        assert!(two_numbers(&yaml("[0.9]"), &from(0.0)).is_err());
+        assert!(numbers(&yaml("0.9"), &from(0.0), 2).is_err());
+        assert!(numbers(&yaml("[0.9]"), &from(0.0), 2).is_err());
     }
 
     #[test]

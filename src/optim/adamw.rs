@@ -1,46 +1,23 @@
 //! AdamW (Loshchilov and Hutter 2019), as `torch.optim.AdamW`.
 
-use crate::{
-    config::OptimizerSettings,
-    tape::{Tape, Value},
-};
+use crate::{config::OptimizerSettings, tape::Tape};
 
-use super::{Part, Parts, Rule, SETTINGS, SlotRule, UpdateValues, elementwise::Elementwise, padded_settings};
+use super::{Parts, Rule, SETTINGS, SlotRule, UpdateValues, elementwise::Elementwise, padded_settings};
 
 const UPDATE: Elementwise = Elementwise { name: "adamw", file: "adamw.wgsl", flops: 15 };
 
 /// Its arguments.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct AdamW {
-    pub betas: [f64; 2],
-    pub weight_decay: f64,
-    pub eps: f64,
+    betas: [f64; 2],
+    weight_decay: f64,
+    eps: f64,
 }
 
 impl AdamW {
     pub(super) fn new(settings: &OptimizerSettings) -> Self {
         let [weight_decay, eps] = ["weight_decay", "eps"].map(|name| settings.number(name));
         Self { betas: settings.numbers("betas"), weight_decay, eps }
-    }
-}
-
-/// The buffers that [`AdamW::record_flat`] updates, all of the same size.
-#[derive(Clone, Copy, Debug)]
-pub struct AdamWState {
-    pub parameters: Value,
-    /// Running mean of the gradients.
-    pub m: Value,
-    /// Running mean of their squares.
-    pub v: Value,
-}
-
-impl AdamW {
-    /// Records the update of parameters that lie in no [`crate::adapters::Store`].
-    pub fn record_flat(tape: &mut Tape, state: AdamWState, gradients: Value, update: UpdateValues<'_>) {
-        let AdamWState { parameters, m, v } = state;
-        let settings = update.settings[0];
-        let part = Part { parameters, gradients, slots: vec![m, v], tensors: None, settings, group: 0 };
-        UPDATE.record(tape, &part, update.clip);
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub use adafactor::Adafactor;
-pub use adamw::{AdamW, AdamWState};
+pub use adamw::AdamW;
 pub use came::Came;
 pub use dadapt_adam::DAdaptAdam;
 pub use ema::{Ema, EmaRule};

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use safetensors::Dtype;
 
 use crate::{
+    check::optimizer::{self, OptimizerCase},
     label, sample,
     weights::{OwnedTensor, SafetensorsFile, StorageType, Tensor},
 };
@@ -72,6 +73,7 @@ pub fn compare(reference: &SafetensorsFile, ours: &[OwnedTensor]) -> Result<Vec<
     let by_name: HashMap<&str, &OwnedTensor> = ours.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     let steps = reference.get("loss").map_or(0, |loss| loss.shape.iter().product());
     let mut groups: BTreeMap<String, Sums> = BTreeMap::new();
+    let of_optimizer = OptimizerCase::is_one(reference);
     let given = |name: &str| sample::case::GIVEN.contains(&name) || label::case::GIVEN.contains(&name);
     for expected in reference.tensors().filter(|tensor| !given(tensor.name)) {
         let Some(actual) = by_name.get(expected.name) else {
@@ -81,13 +83,18 @@ pub fn compare(reference: &SafetensorsFile, ours: &[OwnedTensor]) -> Result<Vec<
         ensure!(actual.shape == expected.shape, "`{name}`: shape {:?}, reference {:?}", actual.shape, expected.shape);
         let (actual, expected) = (doubles(actual.dtype, &actual.bytes)?, reference_values(&expected)?);
         let (difference, norm) = squared_norms(&actual, &expected);
-        let sums = groups.entry(group_of(name)).or_default();
+        let group = if of_optimizer { optimizer::group_of(name) } else { group_of(name) };
+        let sums = groups.entry(group).or_default();
         sums.add(name, difference, norm);
         if name == IMAGE {
             sums.worst = largest_difference(&actual, &expected) / 2.0;
         }
     }
-    Ok(groups.into_iter().map(|(group, sums)| sums.into_error(group, steps)).collect())
+    let allowed = |group: &str| match of_optimizer {
+        true => optimizer::tolerances(group, reference),
+        false => tolerances(group, steps),
+    };
+    Ok(groups.into_iter().map(|(group, sums)| sums.into_error(allowed(&group), group)).collect())
 }
 
 #[derive(Default)]
@@ -111,8 +118,7 @@ impl Sums {
         }
     }
 
-    fn into_error(self, group: String, steps: usize) -> GroupError {
-        let (whole_tolerance, worst_tolerance) = tolerances(&group, steps);
+    fn into_error(self, (whole_tolerance, worst_tolerance): (f64, Option<f64>), group: String) -> GroupError {
         GroupError {
             group,
             tensors: self.tensors,
@@ -170,7 +176,7 @@ mod tests {
         let mut sums = Sums::default();
         sums.add("good", 0.0, 1.0);
         sums.add("bad", 1e-6, 1.0);
-        let error = sums.into_error("step1/grad".to_owned(), 5);
+        let error = sums.into_error(tolerances("step1/grad", 5), "step1/grad".to_owned());
         assert!(!error.accepted());
         assert_eq!(error.worst_tensor, "bad");
     }
@@ -180,6 +186,6 @@ mod tests {
         let mut sums = Sums::default();
         sums.add("broken", f64::NAN, 1.0);
         sums.add("good", 0.0, 1.0);
-        assert!(!sums.into_error("loss".to_owned(), 5).accepted());
+        assert!(!sums.into_error(tolerances("loss", 5), "loss".to_owned()).accepted());
     }
 }

@@ -1,16 +1,19 @@
 //! How long, in what batches and with which steps is trained.
 
 use super::super::{
-    choices::{LR_SCHEDULERS, OPTIMIZERS, words},
+    choices::LR_SCHEDULERS,
     key::{Key, setting},
     kind::{Field, Kind, choice, field, optional_field},
+    optimizers,
     range::{above, from},
     readers, show,
     words::Words,
 };
 
-/// No field: every word runs as AdamW.
-const BOTH_ADAMW: Field<usize> = Field { put: |_, _| (), get: |_| Some(0) };
+const OPTIMIZER: Field<usize> = Field {
+    put: |config, word| optimizers::put(&mut config.optimizer, word),
+    get: |config| Some(optimizers::word(&config.optimizer)),
+};
 
 const STEPS_OR_SHARE: Words =
     Words::new("a number of steps, or a share of them below 1 such as 0.05", "步数，或小于 1 的比例，如 0.05");
@@ -54,28 +57,26 @@ pub(super) const KEYS: &[Key] = &[
             "The learning rate of the U-Net, the part that draws. It wins over `learning_rate` where both are set.",
             "U-Net（负责画图的部分）的学习率。两个都写时，以它为准而不是 `learning_rate`。",
         ),
-    setting("optimizer_type", Kind::Choice(|| words(OPTIMIZERS), BOTH_ADAMW))
-        .also(&["optimizer"])
-        .note(|value| {
-            let eight_bits = value.as_str().is_some_and(|word| word.eq_ignore_ascii_case("AdamW8bit"));
-            eight_bits.then_some("AdamW8bit runs as AdamW, with 32-bit state")
-        })
-        .help(
-            "The rule by which the LoRA's numbers are moved. There is AdamW so far, which suits everything; AdamW8bit \
-             is taken for it.",
-            "按什么规则更新 LoRA。目前有 AdamW，各种情况都适用；写 AdamW8bit 也按 AdamW 运行。",
-        ),
+    setting("optimizer_type", Kind::Choice(optimizers::words, OPTIMIZER)).also(&["optimizer"]).note(optimizers::note).help(
+        "The rule by which the LoRA's numbers are moved. AdamW suits everything; Prodigy finds the learning rate itself, \
+         Adafactor takes the least memory, Lion wants a third of AdamW's rate, the schedule-free ones need no end of the \
+         run. 8-bit and paged kinds are taken for theirs with 32 bits.",
+        "按什么规则更新 LoRA。AdamW 各种情况都适用；Prodigy 自己找学习率，Adafactor 占显存最少，Lion 的学习率取 AdamW 的三分之一，\
+         ScheduleFree 不必预先定下何时结束。8 位和 paged 的名称按对应的 32 位优化器运行。",
+    ),
     setting(
         "optimizer_args",
         Kind::Special {
             wanted: Words::new("a map, or a list of \"name=value\"", "映射，或 \"名称=值\" 的列表"),
-            set: |config, value, _| readers::optimizer_args(&mut config.optimizer, value),
-            show: |config| show::adamw(&config.optimizer),
+            set: |config, value, _| optimizers::set_arguments(&mut config.optimizer, value),
+            show: |config| config.optimizer.arguments_yaml(),
         },
     )
+    .after_others()
+    .note(optimizers::note_arguments)
     .remark(
-        "`betas` two from 0 to below 1, `weight_decay` from 0, `eps` above 0",
-        "`betas` 两个数，不小于 0、小于 1；`weight_decay` 不小于 0；`eps` 大于 0",
+        "the arguments of the optimizer, such as `weight_decay=0.1`; an unknown one is answered with those there are",
+        "优化器的参数，如 `weight_decay=0.1`；写错名称会列出可用的参数",
     )
     .help(
         "Fine settings of the optimizer. Leave them unless a recipe names others.",

@@ -1,12 +1,14 @@
 //! Which optimizer a run uses, with its arguments: resolved, plain data.
 
+pub(super) mod rates;
 mod read;
 mod rows;
 
 use anyhow::{Result, bail};
 use serde_yaml::Value;
 
-use super::suggest;
+use super::{choices::Word, value};
+use read::Argument;
 use rows::{ROWS, Row};
 
 /// The optimizers that are built.
@@ -37,14 +39,6 @@ pub enum RateRule {
     Own,
 }
 
-/// A value of an argument.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Argument {
-    /// None where an optional number is not given.
-    Numbers(Vec<f64>),
-    Flag(bool),
-}
-
 /// An optimizer with a value for each of its arguments, which have the names and defaults of the implementation that
 /// the row of its kind names.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,42 +60,24 @@ impl OptimizerSettings {
     }
 
     /// Finds an optimizer by any of its names, in any case, with or without a module before it
-    /// (`schedulefree.AdamWScheduleFree`). The second value is what the user should know about the name.
-    ///
-    /// # Errors
-    /// An unknown name, with the nearest one.
-    pub fn named(name: &str) -> Result<(Self, Option<String>)> {
-        let bare = name.trim().rsplit('.').next().unwrap_or_default();
-        let is = |known: &str| known.eq_ignore_ascii_case(bare);
-        for row in ROWS {
-            if is(row.name) || row.aliases.iter().any(|alias| is(alias)) {
-                return Ok((Self::new(row.kind), None));
-            }
-            if let Some(alias) = row.stand_ins.iter().find(|alias| is(alias)) {
-                let bits = if alias.ends_with("bit") { ", with 32-bit state" } else { "" };
-                return Ok((Self::new(row.kind), Some(format!("{alias} runs as {}{bits}", row.name))));
-            }
-        }
-        let choices = ROWS.iter().map(|row| format!("`{}`", row.name)).collect::<Vec<_>>().join(", ");
-        match suggest::nearest(bare, ROWS.iter().flat_map(Row::names)) {
-            Some(near) => bail!("`{name}` is not a choice here; did you mean `{near}`? Choices: {choices}"),
-            None => bail!("`{name}` is not a choice here. Choices: {choices}"),
-        }
+    /// (`schedulefree.AdamWScheduleFree`).
+    pub fn named(name: &str) -> Option<Self> {
+        Row::named(name).map(|row| Self::new(row.kind))
     }
 
-    /// Sets an argument by its name; a text may be a Python literal, as sd-scripts has them. What comes back is what the
-    /// user should know: an argument of the other implementation that changes nothing here.
+    /// Sets an argument by its name; a text may be a Python literal, as sd-scripts has them.
     ///
     /// # Errors
-    /// An unknown argument, with the nearest one; a value out of range, without the argument's name.
-    pub fn set(&mut self, name: &str, value: &Value) -> Result<Option<String>> {
+    /// An unknown argument, with the nearest one; a value out of range.
+    pub fn set(&mut self, name: &str, value: &Value) -> Result<()> {
         let row = Row::of(self.kind);
+        let in_argument = |error: anyhow::Error| error.context(format!("`{name}`"));
         if let Some(at) = row.arguments.iter().position(|argument| argument.name == name) {
-            self.values[at] = row.arguments[at].kind.read(value)?;
-            return Ok(None);
+            self.values[at] = row.arguments[at].kind.read(value).map_err(in_argument)?;
+            return Ok(());
         }
         match row.without_effect.iter().find(|(ignored, _)| *ignored == name) {
-            Some((_, only)) => read::without_effect(name, *only, value).map(Some),
+            Some((_, only)) => read::without_effect(*only, value).map_err(in_argument),
             None => Err(row.unknown(name)),
         }
     }
@@ -133,11 +109,6 @@ impl OptimizerSettings {
             .map(|(row, value)| format!("{}: {}", row.name, value.yaml()))
             .collect();
         format!("{{{}}}", arguments.join(", "))
-    }
-
-    /// The rate that the optimizer is meant to be used with, where it differs from the others'.
-    pub fn default_rate(&self) -> Option<f64> {
-        (self.rate_rule() == RateRule::Shared).then_some(1.0)
     }
 
     pub fn rate_rule(&self) -> RateRule {
@@ -196,6 +167,53 @@ impl OptimizerSettings {
     }
 }
 
+impl Default for OptimizerSettings {
+    fn default() -> Self {
+        Self::new(OptimizerKind::AdamW)
+    }
+}
+
+/// The words of the key `optimizer_type`.
+pub(super) fn words() -> Vec<Word> {
+    rows::words()
+}
+
+/// Takes the optimizer of a word of [`words`].
+pub(super) fn put(settings: &mut OptimizerSettings, word: usize) {
+    *settings = OptimizerSettings::named(words()[word].word).expect("every word is a name");
+}
+
+/// The word that shows an optimizer.
+pub(super) fn word(settings: &OptimizerSettings) -> usize {
+    words().iter().position(|word| word.word == settings.name()).expect("every name is a word")
+}
+
+/// What the user should know about a word.
+pub(super) fn note(value: &Value) -> Option<&'static str> {
+    let name = value.as_str()?;
+    let row = Row::named(name)?;
+    row.stand_ins.iter().any(|stand_in| stand_in.eq_ignore_ascii_case(name.trim())).then_some(row.stand_in_note)
+}
+
+/// Reads the key `optimizer_args`.
+///
+/// # Errors
+/// Those of [`OptimizerSettings::set`] and [`OptimizerSettings::check`].
+pub(super) fn set_arguments(settings: &mut OptimizerSettings, value: &Value) -> Result<()> {
+    for (name, value) in value::arguments(value)? {
+        settings.set(&name, &value)?;
+    }
+    settings.check()
+}
+
+/// What the user should know about arguments.
+pub(super) fn note_arguments(value: &Value) -> Option<&'static str> {
+    let given = value::arguments(value).ok()?;
+    let ignored = |name: &str| ROWS.iter().any(|row| row.without_effect.iter().any(|(ignored, _)| *ignored == name));
+    let any = given.iter().any(|(name, _)| ignored(name));
+    any.then_some("arguments that say how another implementation computes, such as `fused`, have no effect here")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,20 +224,19 @@ mod tests {
 
     #[test]
     fn names_are_found_in_every_spelling() {
-        for (name, kind, note) in [
-            ("adamw", OptimizerKind::AdamW, None),
-            ("torch.optim.AdamW", OptimizerKind::AdamW, None),
-            ("PagedAdamW8bit", OptimizerKind::AdamW, Some("PagedAdamW8bit runs as AdamW, with 32-bit state")),
-            ("pagedlion8BIT", OptimizerKind::Lion, Some("PagedLion8bit runs as Lion, with 32-bit state")),
-            ("AdaFactor", OptimizerKind::Adafactor, None),
-            ("DAdaptation", OptimizerKind::DAdaptAdam, Some("DAdaptation runs as DAdaptAdam")),
-            ("schedulefree.RAdamScheduleFree", OptimizerKind::RAdamScheduleFree, None),
+        for (name, kind) in [
+            ("adamw", OptimizerKind::AdamW),
+            ("torch.optim.AdamW", OptimizerKind::AdamW),
+            ("PagedAdamW8bit", OptimizerKind::AdamW),
+            ("AdaFactor", OptimizerKind::Adafactor),
+            ("DAdaptation", OptimizerKind::DAdaptAdam),
+            ("schedulefree.RAdamScheduleFree", OptimizerKind::RAdamScheduleFree),
         ] {
-            let (settings, said) = OptimizerSettings::named(name).unwrap();
-            assert_eq!((settings.kind, said.as_deref()), (kind, note), "{name}");
+            assert_eq!(OptimizerSettings::named(name).map(|settings| settings.kind), Some(kind), "{name}");
         }
-        let error = OptimizerSettings::named("prodgy").unwrap_err().to_string();
-        assert!(error.contains("did you mean `Prodigy`?") && error.contains("`CAME`"), "{error}");
+        assert_eq!(OptimizerSettings::named("Prodgy"), None);
+        assert_eq!(note(&"pagedlion8BIT".into()), Some("8-bit and paged kinds run as Lion, with 32-bit state"));
+        assert_eq!(note(&"Lion".into()), None);
     }
 
     #[test]
@@ -233,14 +250,14 @@ mod tests {
             ("beta3", "None"),
             ("growth_rate", "inf"),
         ] {
-            assert_eq!(prodigy.set(name, &yaml(value)).unwrap(), None, "{name}");
+            prodigy.set(name, &yaml(value)).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         }
         assert_eq!(prodigy.numbers("betas"), [0.9, 0.99]);
         assert_eq!((prodigy.number("d_coef"), prodigy.optional_number("beta3")), (2.0, None));
         assert!(prodigy.flag("use_bias_correction") && !prodigy.flag("safeguard_warmup"));
         assert!(prodigy.number("growth_rate").is_infinite());
-        let note = prodigy.set("slice_p", &yaml("1")).unwrap().unwrap();
-        assert!(note.contains("slice_p") && note.contains("no effect"), "{note}");
+        prodigy.set("slice_p", &yaml("1")).unwrap();
+        assert!(note_arguments(&yaml("{slice_p: 1}")).is_some() && note_arguments(&yaml("{d_coef: 1}")).is_none());
         for (name, value, wanted) in [
             ("slice_p", "11", "only 1"),
             ("d0", "0", "above 0"),
@@ -250,7 +267,7 @@ mod tests {
             ("d_coeff", "1", "did you mean `d_coef`?"),
             ("wavelet", "1", "Prodigy takes `betas`"),
         ] {
-            let error = prodigy.set(name, &yaml(value)).unwrap_err().to_string();
+            let error = format!("{:#}", prodigy.set(name, &yaml(value)).unwrap_err());
             assert!(error.contains(wanted), "{name}: {value}: {error}");
         }
     }
@@ -258,7 +275,7 @@ mod tests {
     #[test]
     fn every_optimizer_shows_arguments_that_read_back() {
         for settings in OptimizerSettings::all() {
-            let mut back = OptimizerSettings::named(settings.name()).unwrap().0;
+            let mut back = OptimizerSettings::named(settings.name()).unwrap();
             let Value::Mapping(map) = yaml(&settings.arguments_yaml()) else { panic!("no map") };
             assert_eq!(map.len(), settings.values.len());
             for (name, value) in &map {

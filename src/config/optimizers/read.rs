@@ -3,84 +3,58 @@
 use anyhow::{Result, bail};
 use serde_yaml::Value;
 
-use super::Argument;
-use crate::config::{show, value};
+use super::super::{range::NumberRange, show, value};
+
+/// A value of an argument.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Argument {
+    /// None where an optional number is not given.
+    Numbers(Vec<f64>),
+    Flag(bool),
+}
 
 /// What an argument takes, and its default.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ArgumentKind {
     Flag(bool),
     /// As many numbers as the default has.
-    Numbers(Range, &'static [f64]),
+    Numbers(NumberRange, &'static [f64]),
     /// One number, or none.
-    Optional(Range),
-}
-
-/// Which numbers an argument takes.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Range {
-    Any,
-    FromZero,
-    AboveZero,
-    /// Also infinity.
-    FromOne,
-    ZeroToBelowOne,
-    BetweenZeroAndOne,
+    Optional(NumberRange),
+    /// One number, or infinity, which is the default.
+    Unlimited(NumberRange),
+    /// A whole number from 0, which is the default.
     Whole,
-}
-
-impl Range {
-    fn wanted(self) -> &'static str {
-        match self {
-            Range::Any => "a number",
-            Range::FromZero => "a number from 0",
-            Range::AboveZero => "a number above 0",
-            Range::FromOne => "a number from 1, or inf",
-            Range::ZeroToBelowOne => "a number from 0 to below 1",
-            Range::BetweenZeroAndOne => "a number above 0 and below 1",
-            Range::Whole => "a whole number from 0",
-        }
-    }
-
-    fn holds(self, number: f64) -> bool {
-        match self {
-            Range::Any => true,
-            Range::FromZero => number >= 0.0,
-            Range::AboveZero => number > 0.0,
-            Range::FromOne => number >= 1.0,
-            Range::ZeroToBelowOne => (0.0..1.0).contains(&number),
-            Range::BetweenZeroAndOne => number > 0.0 && number < 1.0,
-            Range::Whole => number >= 0.0 && number.fract() == 0.0,
-        }
-    }
-
-    fn read(self, value: &Value) -> Result<f64> {
-        let infinite = value.as_f64() == Some(f64::INFINITY) || value.as_str().is_some_and(|text| text.trim() == "inf");
-        if matches!(self, Range::FromOne) && infinite {
-            return Ok(f64::INFINITY);
-        }
-        let number = value::any_number(value).filter(|number| self.holds(*number));
-        number.ok_or_else(|| value::expected(self.wanted(), value))
-    }
 }
 
 impl ArgumentKind {
     pub(super) fn default(self) -> Argument {
         match self {
-            ArgumentKind::Flag(flag) => Argument::Flag(flag),
-            ArgumentKind::Numbers(_, numbers) => Argument::Numbers(numbers.to_vec()),
-            ArgumentKind::Optional(_) => Argument::Numbers(Vec::new()),
+            Self::Flag(flag) => Argument::Flag(flag),
+            Self::Numbers(_, numbers) => Argument::Numbers(numbers.to_vec()),
+            Self::Optional(_) => Argument::Numbers(Vec::new()),
+            Self::Unlimited(_) => Argument::Numbers(vec![f64::INFINITY]),
+            Self::Whole => Argument::Numbers(vec![0.0]),
         }
     }
 
+    /// # Errors
+    /// A value of another kind or out of range, without the argument's name.
     pub(super) fn read(self, value: &Value) -> Result<Argument> {
-        Ok(match self {
-            ArgumentKind::Flag(_) => Argument::Flag(flag(value)?),
-            ArgumentKind::Optional(_) if is_none(value) => Argument::Numbers(Vec::new()),
-            ArgumentKind::Optional(range) => Argument::Numbers(vec![range.read(value)?]),
-            ArgumentKind::Numbers(range, [_]) => Argument::Numbers(vec![range.read(value)?]),
-            ArgumentKind::Numbers(range, default) => Argument::Numbers(several(value, range, default.len())?),
-        })
+        let numbers = match self {
+            Self::Flag(_) => return flag(value).map(Argument::Flag),
+            Self::Optional(_) if is_none(value) => Vec::new(),
+            Self::Unlimited(_) if value::any_number(value) == Some(f64::INFINITY) => vec![f64::INFINITY],
+            Self::Optional(range) | Self::Unlimited(range) | Self::Numbers(range, [_]) => {
+                vec![value::expect_number(value, &range)?]
+            }
+            Self::Numbers(range, default) => value::numbers(value, &range, default.len())?,
+            Self::Whole => {
+                let number = value::whole(value, &(0..=u32::MAX));
+                vec![f64::from(number.ok_or_else(|| value::expected("a whole number from 0", value))?)]
+            }
+        };
+        Ok(Argument::Numbers(numbers))
     }
 }
 
@@ -88,9 +62,9 @@ impl Argument {
     /// A Python literal.
     pub(super) fn python(&self) -> String {
         match self {
-            Argument::Flag(true) => "True".to_owned(),
-            Argument::Flag(false) => "False".to_owned(),
-            Argument::Numbers(numbers) => match &numbers[..] {
+            Self::Flag(true) => "True".to_owned(),
+            Self::Flag(false) => "False".to_owned(),
+            Self::Numbers(numbers) => match &numbers[..] {
                 [] => "None".to_owned(),
                 [number] => number.to_string(),
                 several => format!("({})", several.iter().map(f64::to_string).collect::<Vec<_>>().join(",")),
@@ -102,8 +76,8 @@ impl Argument {
     pub(super) fn yaml(&self) -> String {
         let shown = |number: &f64| if number.is_infinite() { ".inf".to_owned() } else { show::number(*number) };
         match self {
-            Argument::Flag(flag) => flag.to_string(),
-            Argument::Numbers(numbers) => match &numbers[..] {
+            Self::Flag(flag) => flag.to_string(),
+            Self::Numbers(numbers) => match &numbers[..] {
                 [] => "null".to_owned(),
                 [number] => shown(number),
                 several => format!("[{}]", several.iter().map(shown).collect::<Vec<_>>().join(", ")),
@@ -113,18 +87,18 @@ impl Argument {
 }
 
 /// Accepts an argument that changes nothing here: any value, or the only one that does so.
-pub(super) fn without_effect(name: &str, only: Option<&str>, value: &Value) -> Result<String> {
+pub(super) fn without_effect(only: Option<&str>, value: &Value) -> Result<()> {
     let given = match value {
         Value::Null => "None".to_owned(),
         Value::String(text) => text.trim().to_owned(),
         other => value::describe(other),
     };
-    match only {
-        Some(only) if !only.eq_ignore_ascii_case(&given) => {
-            bail!("{} is not implemented, only {only}; leave it out", value::describe(value))
-        }
-        _ => Ok(format!("`{name}` has no effect here")),
+    let Some(only) = only else { return Ok(()) };
+    let number: Option<f64> = only.parse().ok();
+    if only.eq_ignore_ascii_case(&given) || number.is_some() && number == value::any_number(value) {
+        return Ok(());
     }
+    bail!("{} is not implemented, only {only}; leave it out", value::describe(value))
 }
 
 /// A YAML or a Python flag.
@@ -138,17 +112,4 @@ fn flag(value: &Value) -> Result<bool> {
 
 fn is_none(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim() == "None")
-}
-
-/// A list, or numbers between commas, with or without brackets.
-fn several(value: &Value, range: Range, count: usize) -> Result<Vec<f64>> {
-    let parts: Vec<Value> = match value {
-        Value::Sequence(list) => list.clone(),
-        Value::String(text) => text.trim_matches(['(', ')', '[', ']']).split(',').map(Value::from).collect(),
-        _ => Vec::new(),
-    };
-    if parts.len() != count {
-        return Err(value::expected(&format!("{count} numbers, each {}", range.wanted()), value));
-    }
-    parts.iter().map(|part| range.read(part)).collect()
 }

@@ -3,21 +3,23 @@
 use anyhow::{Error, anyhow};
 
 use super::{
-    OptimizerKind, RateRule,
-    read::{
-        ArgumentKind::{self, Flag, Numbers, Optional},
-        Range::{AboveZero, Any, BetweenZeroAndOne, FromOne, FromZero, Whole, ZeroToBelowOne},
+    super::{
+        choices::Word,
+        range::{NumberRange, above, from},
+        suggest,
     },
+    OptimizerKind, RateRule,
+    read::ArgumentKind::{self, Flag, Numbers, Optional, Unlimited, Whole},
 };
-use crate::config::suggest;
 
 pub(super) struct Row {
     pub kind: OptimizerKind,
     /// sd-scripts' name.
     pub name: &'static str,
     pub aliases: &'static [&'static str],
-    /// Relatives that run as this one, which the user is told.
+    /// Relatives that run as this one, and what the user is told of them.
     pub stand_ins: &'static [&'static str],
+    pub stand_in_note: &'static str,
     /// The implementation that is followed, as sd-scripts names it.
     pub class: &'static str,
     pub rates: RateRule,
@@ -40,6 +42,12 @@ impl Row {
         std::iter::once(self.name).chain(self.aliases.iter().chain(self.stand_ins).copied())
     }
 
+    /// The row of a name, whatever its case and the module before it.
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        let bare = name.trim().rsplit('.').next().unwrap_or_default();
+        ROWS.iter().find(|row| row.names().any(|known| known.eq_ignore_ascii_case(bare)))
+    }
+
     /// What to say about an argument that there is none of.
     pub(super) fn unknown(&self, name: &str) -> Error {
         let known = self.arguments.iter().map(|argument| argument.name);
@@ -57,13 +65,23 @@ const fn argument(name: &'static str, kind: ArgumentKind) -> ArgumentRow {
     ArgumentRow { name, kind }
 }
 
-const BETAS: ArgumentRow = argument("betas", Numbers(ZeroToBelowOne, &[0.9, 0.999]));
+const FROM_ZERO: NumberRange = from(0.0);
+const ABOVE_ZERO: NumberRange = above(0.0);
+const SHARE: NumberRange = from(0.0).below(1.0);
+const POSITIVE_SHARE: NumberRange = above(0.0).below(1.0);
+
+const BETAS: ArgumentRow = argument("betas", Numbers(SHARE, &[0.9, 0.999]));
 /// Schedule-free divides by the first.
-const POSITIVE_BETAS: ArgumentRow = argument("betas", Numbers(BetweenZeroAndOne, &[0.9, 0.999]));
-const NO_DECAY: ArgumentRow = argument("weight_decay", Numbers(FromZero, &[0.0]));
-const EPS: ArgumentRow = argument("eps", Numbers(AboveZero, &[1e-8]));
-/// Differences of two learning rates, infinite where it never limits anything.
-const GROWTH: ArgumentRow = argument("growth_rate", Numbers(FromOne, &[f64::INFINITY]));
+const POSITIVE_BETAS: ArgumentRow = argument("betas", Numbers(POSITIVE_SHARE, &[0.9, 0.999]));
+const NO_DECAY: ArgumentRow = argument("weight_decay", Numbers(FROM_ZERO, &[0.0]));
+const EPS: ArgumentRow = argument("eps", Numbers(ABOVE_ZERO, &[1e-8]));
+/// How many times as large an update may make the estimated distance.
+const GROWTH: ArgumentRow = argument("growth_rate", Unlimited(from(1.0)));
+
+/// Every name with the one that is shown for it.
+pub(super) fn words() -> Vec<Word> {
+    ROWS.iter().flat_map(|row| row.names().map(|word| Word { word, shown: row.name })).collect()
+}
 
 /// Arguments of bitsandbytes' 8-bit and paged optimizers come with their names.
 pub(super) const ROWS: &[Row] = &[
@@ -72,9 +90,10 @@ pub(super) const ROWS: &[Row] = &[
         name: "AdamW",
         aliases: &["AdamWFused"],
         stand_ins: &["AdamW8bit", "PagedAdamW", "PagedAdamW8bit", "PagedAdamW32bit"],
+        stand_in_note: "8-bit and paged kinds run as AdamW, with 32-bit state",
         class: "torch.optim.adamw.AdamW",
         rates: RateRule::Free,
-        arguments: &[BETAS, argument("weight_decay", Numbers(FromZero, &[0.01])), EPS],
+        arguments: &[BETAS, argument("weight_decay", Numbers(FROM_ZERO, &[0.01])), EPS],
         without_effect: &[
             ("fused", None),
             ("foreach", None),
@@ -93,18 +112,19 @@ pub(super) const ROWS: &[Row] = &[
         name: "Prodigy",
         aliases: &[],
         stand_ins: &[],
+        stand_in_note: "",
         class: "prodigyopt.prodigy.Prodigy",
         rates: RateRule::Shared,
         arguments: &[
             BETAS,
-            argument("beta3", Optional(ZeroToBelowOne)),
+            argument("beta3", Optional(SHARE)),
             EPS,
             NO_DECAY,
             argument("decouple", Flag(true)),
             argument("use_bias_correction", Flag(false)),
             argument("safeguard_warmup", Flag(false)),
-            argument("d0", Numbers(AboveZero, &[1e-6])),
-            argument("d_coef", Numbers(AboveZero, &[1.0])),
+            argument("d0", Numbers(ABOVE_ZERO, &[1e-6])),
+            argument("d_coef", Numbers(ABOVE_ZERO, &[1.0])),
             GROWTH,
         ],
         without_effect: &[("slice_p", Some("1")), ("fsdp_in_use", None)],
@@ -114,12 +134,13 @@ pub(super) const ROWS: &[Row] = &[
         name: "Adafactor",
         aliases: &[],
         stand_ins: &[],
+        stand_in_note: "",
         class: "transformers.optimization.Adafactor",
         rates: RateRule::Free,
         arguments: &[
-            argument("eps", Numbers(AboveZero, &[1e-30, 1e-3])),
-            argument("clip_threshold", Numbers(AboveZero, &[1.0])),
-            argument("decay_rate", Numbers(Any, &[-0.8])),
+            argument("eps", Numbers(ABOVE_ZERO, &[1e-30, 1e-3])),
+            argument("clip_threshold", Numbers(ABOVE_ZERO, &[1.0])),
+            argument("decay_rate", Numbers(from(-1.0).to(0.0), &[-0.8])),
             NO_DECAY,
             argument("scale_parameter", Flag(true)),
             argument("relative_step", Flag(true)),
@@ -132,9 +153,10 @@ pub(super) const ROWS: &[Row] = &[
         name: "Lion",
         aliases: &[],
         stand_ins: &["Lion8bit", "PagedLion8bit"],
+        stand_in_note: "8-bit and paged kinds run as Lion, with 32-bit state",
         class: "lion_pytorch.lion_pytorch.Lion",
         rates: RateRule::Free,
-        arguments: &[argument("betas", Numbers(ZeroToBelowOne, &[0.9, 0.99])), NO_DECAY],
+        arguments: &[argument("betas", Numbers(SHARE, &[0.9, 0.99])), NO_DECAY],
         without_effect: &[
             ("use_triton", None),
             ("decoupled_weight_decay", Some("False")),
@@ -150,15 +172,16 @@ pub(super) const ROWS: &[Row] = &[
         name: "AdamWScheduleFree",
         aliases: &[],
         stand_ins: &[],
+        stand_in_note: "",
         class: "schedulefree.adamw_schedulefree.AdamWScheduleFree",
         rates: RateRule::Unscheduled,
         arguments: &[
             POSITIVE_BETAS,
             EPS,
             NO_DECAY,
-            argument("warmup_steps", Numbers(Whole, &[0.0])),
-            argument("r", Numbers(FromZero, &[0.0])),
-            argument("weight_lr_power", Numbers(FromZero, &[2.0])),
+            argument("warmup_steps", Whole),
+            argument("r", Numbers(FROM_ZERO, &[0.0])),
+            argument("weight_lr_power", Numbers(FROM_ZERO, &[2.0])),
         ],
         without_effect: &[("foreach", None)],
     },
@@ -167,14 +190,15 @@ pub(super) const ROWS: &[Row] = &[
         name: "RAdamScheduleFree",
         aliases: &[],
         stand_ins: &[],
+        stand_in_note: "",
         class: "schedulefree.radam_schedulefree.RAdamScheduleFree",
         rates: RateRule::Unscheduled,
         arguments: &[
             POSITIVE_BETAS,
             EPS,
             NO_DECAY,
-            argument("r", Numbers(FromZero, &[0.0])),
-            argument("weight_lr_power", Numbers(FromZero, &[2.0])),
+            argument("r", Numbers(FROM_ZERO, &[0.0])),
+            argument("weight_lr_power", Numbers(FROM_ZERO, &[2.0])),
         ],
         without_effect: &[("foreach", None), ("silent_sgd_phase", Some("True"))],
     },
@@ -183,12 +207,13 @@ pub(super) const ROWS: &[Row] = &[
         name: "CAME",
         aliases: &[],
         stand_ins: &[],
+        stand_in_note: "",
         class: "came_pytorch.CAME.CAME",
         rates: RateRule::Free,
         arguments: &[
-            argument("betas", Numbers(ZeroToBelowOne, &[0.9, 0.999, 0.9999])),
-            argument("eps", Numbers(AboveZero, &[1e-30, 1e-16])),
-            argument("clip_threshold", Numbers(AboveZero, &[1.0])),
+            argument("betas", Numbers(SHARE, &[0.9, 0.999, 0.9999])),
+            argument("eps", Numbers(ABOVE_ZERO, &[1e-30, 1e-16])),
+            argument("clip_threshold", Numbers(ABOVE_ZERO, &[1.0])),
             NO_DECAY,
         ],
         without_effect: &[],
@@ -198,9 +223,10 @@ pub(super) const ROWS: &[Row] = &[
         name: "SGDNesterov",
         aliases: &[],
         stand_ins: &["SGDNesterov8bit"],
+        stand_in_note: "SGDNesterov8bit runs as SGDNesterov, with 32-bit state",
         class: "torch.optim.sgd.SGD",
         rates: RateRule::Free,
-        arguments: &[argument("momentum", Numbers(ZeroToBelowOne, &[0.9])), NO_DECAY],
+        arguments: &[argument("momentum", Numbers(SHARE, &[0.9])), NO_DECAY],
         without_effect: &[
             ("nesterov", Some("True")),
             ("dampening", Some("0")),
@@ -218,6 +244,7 @@ pub(super) const ROWS: &[Row] = &[
         name: "DAdaptAdam",
         aliases: &[],
         stand_ins: &["DAdaptation"],
+        stand_in_note: "DAdaptation runs as DAdaptAdam",
         class: "dadaptation.dadapt_adam.DAdaptAdam",
         rates: RateRule::Shared,
         arguments: &[
@@ -226,7 +253,7 @@ pub(super) const ROWS: &[Row] = &[
             NO_DECAY,
             argument("decouple", Flag(false)),
             argument("use_bias_correction", Flag(false)),
-            argument("d0", Numbers(AboveZero, &[1e-6])),
+            argument("d0", Numbers(ABOVE_ZERO, &[1e-6])),
             GROWTH,
         ],
         without_effect: &[("log_every", None), ("fsdp_in_use", None)],

@@ -90,7 +90,7 @@ pub fn record_update(
 
 impl RecordedUpdate {
     /// Writes the numbers of an update and submits it.
-    pub(super) fn start(&self, gpu: &Gpu, program: &Program, numbers: &UpdateNumbers) -> PendingUpdate {
+    pub fn start(&self, gpu: &Gpu, program: &Program, numbers: &UpdateNumbers) -> PendingUpdate {
         assert_eq!(self.numbers.len(), numbers.numbers.len(), "numbers of an update");
         for (&input, numbers) in self.numbers.iter().zip(&numbers.numbers) {
             program.write(gpu, input, numbers);

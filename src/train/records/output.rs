@@ -128,7 +128,6 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         .map(|(name, facts)| (name.clone(), DatasetDir { n_repeats: facts.n_repeats, img_count: facts.img_count }));
     let tags = sheet.folders.iter().map(|(name, facts)| (name.clone(), facts.tag_frequency.clone()));
     let base_name = config.base_model.file_name().map(|name| name.to_string_lossy().into_owned());
-    let betas = config.optimizer.betas;
     LoraMetadata {
         base_model_name: base_name.unwrap_or_default(),
         base_model_hashes: checkpoint.hashes().cloned(),
@@ -145,10 +144,7 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         max_train_steps: run.steps as usize,
         learning_rate: config.learning_rate,
         unet_lr: Some(config.unet_lr),
-        optimizer: format!(
-            "torch.optim.adamw.AdamW(betas=({},{}),weight_decay={},eps={})",
-            betas.0, betas.1, config.optimizer.weight_decay, config.optimizer.eps
-        ),
+        optimizer: config.optimizer.python_call(),
         lr_scheduler: config.lr_scheduler.name().to_owned(),
         lr_warmup_steps: run.warmup_steps as usize,
         seed: config.seed,

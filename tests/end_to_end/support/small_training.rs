@@ -2,7 +2,7 @@
 
 use lora_wgpu::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
-    config::{LoraTarget, OptimizerKind, OptimizerSettings},
+    config::{LoraTarget, OptimizerSettings},
     diffusion::Prediction,
     gpu::Gpu,
     models::{UNet, UNetConfig},
@@ -47,7 +47,7 @@ impl SmallTraining {
         let sites = sites.map(|site| SitePlan::plain(site.clone(), 4, 4.0)).collect();
         let groups = vec![Group { part: Part::Unet, rate: 1e-4 }];
         let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
-        let optimizer = Optimizer::new(&OptimizerSettings::new(OptimizerKind::AdamW));
+        let optimizer = Optimizer::new(&OptimizerSettings::default());
         let trained = Trained::new(adapters, groups, optimizer, LossScale::starting_at(loss_scale));
         let options = StepOptions {
             objective: Objective::mse(Prediction::Epsilon),

@@ -22,13 +22,7 @@ pub(super) fn trained(gpu: &Gpu, config: &TrainConfig, sites: &[Site]) -> Traine
     let accumulate = config.gradient_accumulation_steps > 1;
     let adapters = AdapterSet::new(Kind::Lora, plans, gpu.caps().max_binding, accumulate);
     let loss_scale = LossScale::for_activations(activations(config));
-    Trained::new(adapters, groups, Optimizer::new(&optimizer_settings(&config.optimizer)), loss_scale)
-}
-
-fn optimizer_settings(adamw: &crate::config::AdamW) -> crate::config::OptimizerSettings {
-    let mut settings = crate::config::OptimizerSettings::new(crate::config::OptimizerKind::AdamW);
-    let _ = settings.set("weight_decay", &adamw.weight_decay.into());
-    settings
+    Trained::new(adapters, groups, Optimizer::new(&config.optimizer), loss_scale)
 }
 
 /// What is adapted, and how.
