@@ -8,14 +8,14 @@ use crate::{
     config::AdamW,
     gpu::{Gpu, KernelTime},
     models::{UNet, UNetConfig},
-    nn::Builder,
+    nn::{Builder, Module},
     tape::Program,
     train::{
         lora::{Lora, is_target},
         memory_plan::MemoryPlan,
         step::{Batch, StepPlans, StepPrograms, UpdateSettings, first_loss_scale},
     },
-    weights::PartTensors,
+    weights::{PartTensors, StorageType},
 };
 
 use super::{
@@ -41,15 +41,11 @@ const ENCODINGS: usize = 15;
 /// Sizes that the device cannot hold, or a failure of the device.
 pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usize) -> Result<Report> {
     let peaks = peaks::measure(gpu)?;
-    let tensors = Builder::tensors_of(|builder| drop(UNet::new(builder, config.clone())));
-    let weights = PartTensors::generated(tensors, workload.weights);
+    let weights = generated(config, workload.weights);
     let builder = Builder::new(&weights);
     let unet = UNet::new(&builder, config.clone());
     let built = builder.finish("U-Net")?;
-    let modules = built.modules.iter().filter(|module| is_target(workload.target, &module.path)).cloned().collect();
-    let accumulate = workload.accumulation > 1;
-    let lora = Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate)
-        .with_loss_scale(first_loss_scale(workload.activations));
+    let lora = lora(gpu, &built.modules, workload);
     let plans = StepPlans::new(gpu, &unet, &lora, workload.shape(), workload.options())?;
     let memory = MemoryPlan::new(&built, &lora, &plans, None);
     built.upload(gpu, |_| {})?;
@@ -81,6 +77,18 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
         flops: programs.step.flops() * workload.accumulation as u64,
         families: Family::group(&times),
     })
+}
+
+/// Small random numbers as the weights of a U-Net.
+fn generated(config: &UNetConfig, dtype: StorageType) -> PartTensors {
+    PartTensors::generated(Builder::tensors_of(|builder| drop(UNet::new(builder, config.clone()))), dtype)
+}
+
+fn lora(gpu: &Gpu, modules: &[Module], workload: &Workload) -> Lora {
+    let modules = modules.iter().filter(|module| is_target(workload.target, &module.path)).cloned().collect();
+    let accumulate = workload.accumulation > 1;
+    Lora::new(modules, workload.rank, workload.rank as f32, gpu.caps().max_binding, accumulate)
+        .with_loss_scale(first_loss_scale(workload.activations))
 }
 
 /// One optimizer update after another.
