@@ -40,5 +40,7 @@ mod softmax;
 mod sums;
 mod support;
 mod timestep_embedding;
+#[path = "../tests/shared/tools.rs"]
+mod tools;
 mod upsample;
 mod weighted_loss;

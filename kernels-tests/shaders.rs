@@ -16,6 +16,7 @@ use lora_wgpu::{
 use crate::{
     catalogue,
     support::{Parsed, tint_accepts, tint_is_installed},
+    tools::skip_without,
 };
 
 /// WebGPU's default limits, which the naive and the portable variant keep.
@@ -122,8 +123,7 @@ fn kernels_translate_to_every_shading_language() {
 #[test]
 fn tint_accepts_every_kernel_where_it_is_installed() {
     if !tint_is_installed() {
-        eprintln!("skipped: tint is not installed");
-        return;
+        return skip_without("tint");
     }
     // Standard WGSL has no 64-bit words.
     let standard = |kernel: &&Used| !kernel.spec.source().contains("u64");

@@ -25,16 +25,7 @@ const MOST_PIPELINES: usize = 80;
 
 #[test]
 fn training_with_previews_needs_few_pipelines() {
-    let vae = VaeConfig {
-        image_channels: 3,
-        latent_channels: 4,
-        block_out_channels: vec![128, 256, 512, 512],
-        layers_per_block: 2,
-    };
-    let vae = generated(|builder| {
-        VaeEncoder::new(builder, vae.clone());
-        VaeDecoder::new(builder, vae.clone());
-    });
+    let vae = generated_vae();
     let decoder = BuiltDecoder::new(&vae).expect("a VAE");
     let weights = generated(|builder| drop(UNet::new(builder, UNetConfig::stable_diffusion_v1())));
     let builder = Builder::adaptable(&weights, Part::Unet);
@@ -71,6 +62,19 @@ fn training_with_previews_needs_few_pipelines() {
             assert!(pipelines <= MOST_PIPELINES, "{variant:?}, {activations:?}, {side}²: {pipelines} pipelines");
         }
     }
+}
+
+fn generated_vae() -> PartTensors {
+    let vae = VaeConfig {
+        image_channels: 3,
+        latent_channels: 4,
+        block_out_channels: vec![128, 256, 512, 512],
+        layers_per_block: 2,
+    };
+    generated(|builder| {
+        VaeEncoder::new(builder, vae.clone());
+        VaeDecoder::new(builder, vae.clone());
+    })
 }
 
 fn generated(build: impl FnOnce(&Builder<'_>)) -> PartTensors {

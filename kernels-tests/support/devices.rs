@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use lora_wgpu::gpu::{Gpu, GpuOptions, Variant};
 
+use crate::tools::skip_without;
+
 /// One open device with a name for messages.
 pub struct Device {
     pub name: &'static str,
@@ -21,6 +23,8 @@ pub fn devices() -> &'static [Device] {
         ];
         if devices[0].gpu.caps().allows_cpu_driver_kernels() {
             devices.push(open("cpu driver", Variant::CpuDriver, false));
+        } else {
+            skip_without("lavapipe");
         }
         devices
     })

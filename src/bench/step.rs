@@ -14,7 +14,7 @@ use crate::{
         tasks::diffusion::{BatchWriter, MemoryPlan, Trained},
     },
     weights::{
-        PartTensors,
+        PartTensors, StorageType,
         lora::{Part, Site},
     },
 };
@@ -38,8 +38,7 @@ const ENCODINGS: usize = 15;
 /// Sizes that the device cannot hold, or a failure of the device.
 pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usize) -> Result<Report> {
     let peaks = peaks::measure(gpu)?;
-    let tensors = Builder::tensors_of(|builder| drop(UNet::new(builder, config.clone())));
-    let weights = PartTensors::generated(tensors, workload.weights);
+    let weights = generated(config, workload.weights);
     let builder = Builder::adaptable(&weights, Part::Unet);
     let unet = UNet::new(&builder, config.clone());
     let built = builder.finish("U-Net")?;
@@ -79,6 +78,11 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
         flops: step_program.flops() * workload.accumulation as u64,
         families: Family::group(&times),
     })
+}
+
+/// Small random numbers as the weights of a U-Net.
+fn generated(config: &UNetConfig, dtype: StorageType) -> PartTensors {
+    PartTensors::generated(Builder::tensors_of(|builder| drop(UNet::new(builder, config.clone()))), dtype)
 }
 
 /// One optimizer update after another.

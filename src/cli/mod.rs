@@ -17,6 +17,8 @@ use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
 
+use crate::gpu::GpuError;
+
 /// Train Stable Diffusion v1.5 LoRAs on any GPU
 #[derive(Parser)]
 #[command(name = "lora-wgpu", version, arg_required_else_help = true)]
@@ -57,7 +59,7 @@ impl Cli {
     /// # Errors
     /// What the user or the environment got wrong, and a closed `out` (see [`is_broken_pipe`]).
     pub fn run(&self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-        match &self.command {
+        let outcome = match &self.command {
             Command::Label(args) => label::label(args, out),
             Command::Train(args) => train::train(args, out),
             Command::Sample(args) => sample::sample(args, out),
@@ -67,6 +69,33 @@ impl Cli {
             Command::Keys(args) => keys::keys(args, out),
             Command::Completions(args) => completions::completions(args, out),
             Command::Man(args) => man::man(args, out),
+        };
+        outcome.map_err(|error| self.command.with_remedy(error))
+    }
+}
+
+impl Command {
+    /// Says what takes less memory, where there was too little.
+    fn with_remedy(&self, error: anyhow::Error) -> anyhow::Error {
+        let wants_less = error.chain().any(|cause| cause.downcast_ref().is_some_and(GpuError::wants_less));
+        match self.remedy().filter(|_| wants_less) {
+            Some(remedy) => error.context(format!("this takes more memory than the device has: {remedy}")),
+            None => error,
+        }
+    }
+
+    /// What makes the command take less memory.
+    fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Label(_) => Some("lower --num-beams, or take the -base model instead of -large"),
+            Self::Train(_) => Some(
+                "set `vram_limit` to what is free, or lower `resolution`, `batch_size` or `lora_rank`, or set \
+                 `gradient_checkpointing: true`",
+            ),
+            Self::Sample(_) => Some("lower --width and --height, or --hires-scale"),
+            Self::Bench(_) => Some("lower --resolution, --batch-size or --rank, or add --gradient-checkpointing"),
+            Self::Check(_) => Some("add --gradient-checkpointing, or take a case of smaller pictures"),
+            Self::Devices(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }
@@ -75,4 +104,23 @@ impl Cli {
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     causes.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_little_memory_is_answered_in_the_commands_own_words() {
+        let cli = Cli::parse_from(["lora-wgpu", "sample", "--base-model", "demo"]);
+        let message =
+            |error: GpuError| format!("{:#}", cli.command.with_remedy(anyhow::Error::from(error).context("U-Net")));
+        let short = message(GpuError::OutOfMemory("allocation failed".to_owned()));
+        assert_eq!(
+            short,
+            "this takes more memory than the device has: lower --width and --height, or --hires-scale: U-Net: the GPU \
+             ran out of memory: allocation failed"
+        );
+        assert!(message(GpuError::Lost("gone".to_owned())).starts_with("U-Net: the GPU was lost"));
+    }
 }

@@ -14,13 +14,9 @@ pub enum GpuError {
     UnknownDevice { wanted: String, available: String },
     #[error("the adapter {adapter} refused a device: {reason}")]
     NoDevice { adapter: String, reason: String },
-    #[error(
-        "{what} needs a buffer of {bytes} bytes, but this device stops at {limit} bytes; lower the resolution or the batch size"
-    )]
+    #[error("{what} needs a buffer of {bytes} bytes, but this device stops at {limit} bytes")]
     BufferTooLarge { what: String, bytes: u64, limit: u64 },
-    #[error(
-        "the GPU ran out of memory: {0}. Lower the resolution, the batch size or the rank, or set `gradient_checkpointing: true`"
-    )]
+    #[error("the GPU ran out of memory: {0}")]
     OutOfMemory(String),
     #[error("the GPU was lost: {0}")]
     Lost(String),
@@ -28,4 +24,11 @@ pub enum GpuError {
     Rejected(String),
     #[error("reading {what} back from the GPU failed: {reason}")]
     Readback { what: String, reason: String },
+}
+
+impl GpuError {
+    /// Whether less of the same would have fitted.
+    pub fn wants_less(&self) -> bool {
+        matches!(self, Self::BufferTooLarge { .. } | Self::OutOfMemory(_))
+    }
 }

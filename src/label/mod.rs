@@ -1,6 +1,6 @@
 //! First captions for a folder of pictures, for a person to correct.
 //!
-//! [`run`] does a [`job`]: [`captioning`] has BLIP write and [`tagging`] has CLIP choose, on [`captioner`] and [`tagger`],
+//! [`run`] does a [`job`]: `captioning` has BLIP write and `tagging` has CLIP choose, on [`captioner`] and [`tagger`],
 //! which are the models on the device; [`generate`] searches captions token by token. [`wording`] makes a caption of a
 //! model's words, [`store`] keeps captions in a [`table`] or in [`sidecars`] while a run goes on, and [`tag_table`] the
 //! tags that were ranked. [`tags`] holds lists of tags and chooses among them, [`page`] writes the page on which captions

@@ -5,7 +5,7 @@ use crate::{
     tape::{DType, Tape, Value},
 };
 
-/// A frozen tensor in the shape and type that kernels read: declared at once, filled by [`super::upload`].
+/// A frozen tensor in the shape and type that kernels read: declared at once, filled by [`super::Built::upload`].
 #[derive(Clone, Debug)]
 pub struct Weight {
     pub name: String,

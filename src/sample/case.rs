@@ -88,68 +88,75 @@ impl SamplingCase {
         loras: &LoraSet,
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<OwnedTensor>> {
-        let mut recorded = Vec::new();
-        let [cond, uncond] = self.encode(gpu, checkpoint, loras, &mut recorded)?;
-        let latents = self.denoise(gpu, checkpoint, loras, [&cond, &uncond], &mut recorded, &mut progress)?;
-        self.decode(gpu, checkpoint, &latents, &mut recorded)?;
-        Ok(recorded)
+        let mut drawing = CaseDrawing { case: self, gpu, checkpoint, loras, recorded: Vec::new() };
+        let [cond, uncond] = drawing.encode()?;
+        let latents = drawing.denoise([&cond, &uncond], &mut progress)?;
+        drawing.decode(&latents)?;
+        Ok(drawing.recorded)
     }
+}
 
-    fn encode(
-        &self,
-        gpu: &Gpu,
-        checkpoint: &Checkpoint,
-        loras: &LoraSet,
-        recorded: &mut Vec<OwnedTensor>,
-    ) -> Result<[Vec<f32>; 2]> {
-        let stack = loras.stack(Part::TextEncoder);
-        let strengths = loras.all_at(self.lora_scale);
-        let tensors = loras.materialized(Part::TextEncoder, &checkpoint.text_encoder, &strengths)?;
+/// A case that is being drawn.
+struct CaseDrawing<'a> {
+    case: &'a SamplingCase,
+    gpu: &'a Gpu,
+    checkpoint: &'a Checkpoint,
+    loras: &'a LoraSet,
+    /// What the format names, so far.
+    recorded: Vec<OwnedTensor>,
+}
+
+impl CaseDrawing<'_> {
+    /// Text embeddings of prompt and negative prompt.
+    fn encode(&mut self) -> Result<[Vec<f32>; 2]> {
+        let Self { case, gpu, .. } = *self;
+        let stack = self.loras.stack(Part::TextEncoder);
+        let strengths = self.loras.all_at(case.lora_scale);
+        let tensors = self.loras.materialized(Part::TextEncoder, &self.checkpoint.text_encoder, &strengths)?;
         let encoder = TextEncoder::adapted(gpu, &tensors, 1, |tape| stack.record(tape))?;
         stack.upload(gpu);
         stack.set_strengths(gpu, &strengths);
         let shape = [1, encoder.tokens(), encoder.width()];
         let mut encode = |name: &str, ids: &[u32]| -> Result<Vec<f32>> {
             let states = encoder.encode(gpu, ids, 1)?;
-            recorded.push(OwnedTensor::f32(name, &states, &shape));
+            self.recorded.push(OwnedTensor::f32(name, &states, &shape));
             Ok(states)
         };
-        Ok([encode("cond", &self.ids_cond)?, encode("uncond", &self.ids_uncond)?])
+        Ok([encode("cond", &case.ids_cond)?, encode("uncond", &case.ids_uncond)?])
     }
 
-    fn denoise(
-        &self,
-        gpu: &Gpu,
-        checkpoint: &Checkpoint,
-        loras: &LoraSet,
-        [cond, uncond]: [&[f32]; 2],
-        recorded: &mut Vec<OwnedTensor>,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Latents> {
-        let strengths = loras.all_at(self.lora_scale);
-        let unet = uploaded_unet(gpu, &loras.materialized(Part::Unet, &checkpoint.unet, &strengths)?)?;
-        let stack = loras.stack(Part::Unet);
-        let (height, width) = (self.height, self.width);
-        let tokens = self.ids_cond.len();
+    /// The U-Net under the LoRAs, compiled for the case.
+    fn denoiser(&self) -> Result<Denoiser> {
+        let Self { case, gpu, .. } = *self;
+        let strengths = self.loras.all_at(case.lora_scale);
+        let unet = uploaded_unet(gpu, &self.loras.materialized(Part::Unet, &self.checkpoint.unet, &strengths)?)?;
+        let stack = self.loras.stack(Part::Unet);
+        let (height, width, tokens) = (case.height, case.width, case.ids_cond.len());
         let denoiser = Denoiser::compile(gpu, &unet, &stack, DenoiserShape { height, width, tokens, guided: true })?;
         stack.upload(gpu);
         stack.set_strengths(gpu, &strengths);
+        Ok(denoiser)
+    }
+
+    fn denoise(&mut self, [cond, uncond]: [&[f32]; 2], progress: &mut dyn FnMut(usize)) -> Result<Latents> {
+        let Self { case, gpu, .. } = *self;
+        let denoiser = self.denoiser()?;
         denoiser.set_context(gpu, cond, uncond);
         let schedule = NoiseSchedule::stable_diffusion();
-        let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;
-        let shape = [1, 4, height, width];
+        let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, case.steps, 1.0)?;
+        let shape = [1, 4, case.height, case.width];
         let (mut predictions, mut steps) = (Vec::new(), Vec::new());
-        let mut values = self.init.clone();
+        let mut values = case.init.clone();
         let mut callbacks = Callbacks {
             model: &mut |call: &ModelCall| {
-                let (ours, recorded) = (call.timestep, self.timesteps[call.index]);
+                let (ours, recorded) = (call.timestep, case.timesteps[call.index]);
                 ensure!(ours == recorded as f64, "step {}: timestep {ours}, recorded {recorded}", call.index);
                 let predicted = denoiser.predict(gpu, call.input, call.timestep)?;
                 let without = predicted.unconditional.as_deref().expect("a guided denoiser");
                 for (name, values) in [("eps_uncond", without), ("eps_cond", &predicted.conditional)] {
                     predictions.push(OwnedTensor::f32(&format!("step{}/{name}", call.index), values, &shape));
                 }
-                Ok(predicted.guided(self.cfg_scale))
+                Ok(predicted.guided(case.cfg_scale))
             },
             noise: &mut |_| unreachable!("DDIM draws no noise"),
             on_step: &mut |report: StepReport| {
@@ -159,23 +166,17 @@ impl SamplingCase {
             },
         };
         samplers::run(&plan, None, &mut values, &mut callbacks)?;
-        recorded.extend(predictions.into_iter().chain(steps));
-        recorded.push(OwnedTensor::f32("latents", &values, &shape));
-        Ok(Latents { values, height, width })
+        self.recorded.extend(predictions.into_iter().chain(steps));
+        self.recorded.push(OwnedTensor::f32("latents", &values, &shape));
+        Ok(Latents { values, height: case.height, width: case.width })
     }
 
-    fn decode(
-        &self,
-        gpu: &Gpu,
-        checkpoint: &Checkpoint,
-        latents: &Latents,
-        recorded: &mut Vec<OwnedTensor>,
-    ) -> Result<()> {
+    fn decode(&mut self, latents: &Latents) -> Result<()> {
         let &Latents { height, width, .. } = latents;
-        let decoder = LatentDecoder::new(gpu, &checkpoint.vae, width, height)?;
-        let image = decoded(gpu, &decoder, latents)?;
+        let decoder = LatentDecoder::new(self.gpu, &self.checkpoint.vae, width, height)?;
+        let image = decoded(self.gpu, &decoder, latents)?;
         let image = nhwc_to_nchw(&image, 3, 64 * height * width);
-        recorded.push(OwnedTensor::f32("image", &image, &[1, 3, 8 * height, 8 * width]));
+        self.recorded.push(OwnedTensor::f32("image", &image, &[1, 3, 8 * height, 8 * width]));
         Ok(())
     }
 }

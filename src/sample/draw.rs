@@ -61,7 +61,7 @@ pub fn draw(
 ) -> Result<Vec<Drawn>> {
     let guides = encode_prompts(gpu, checkpoint, &ClipTokenizer::new()?, loras, drawings)?;
     let starts = encode_starts(gpu, checkpoint, drawings)?;
-    let latents = denoise(gpu, checkpoint, loras, drawings, &guides, &starts, on_step)?;
+    let latents = denoise(LoadedUNet::new(gpu, checkpoint, loras), drawings, &guides, starts, on_step)?;
     let pictures = decode(gpu, checkpoint, &latents)?;
     Ok(pictures.into_iter().zip(guides).map(|(picture, guide)| Drawn { picture, padded: guide.padded }).collect())
 }
@@ -96,27 +96,14 @@ fn encode_picture(gpu: &Gpu, checkpoint: &Checkpoint, path: &Path, width: usize,
 
 /// The finished latents of every drawing.
 fn denoise(
-    gpu: &Gpu,
-    checkpoint: &Checkpoint,
-    loras: &LoraSet,
+    mut unet: LoadedUNet,
     drawings: &[Drawing],
     guides: &[Guide],
-    starts: &[Option<Latents>],
+    starts: Vec<Option<Latents>>,
     on_step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Vec<Latents>> {
-    let lora = loras.stack(Part::Unet);
-    lora.upload(gpu);
-    let mut unet = LoadedUNet { gpu, tensors: &checkpoint.unet, loras, lora, unet: None, denoiser: None };
-    let mut finished = Vec::with_capacity(drawings.len());
-    for ((drawing, guide), start) in drawings.iter().zip(guides).zip(starts) {
-        unet.set_strengths(loras.strengths(Part::Unet, &drawing.loras))?;
-        let mut latents = start.clone();
-        for pass in drawing.passes() {
-            latents = Some(unet.pass(drawing, guide, &pass, latents, on_step)?);
-        }
-        finished.extend(latents);
-    }
-    Ok(finished)
+    let all = drawings.iter().zip(guides).zip(starts);
+    all.map(|((drawing, guide), start)| unet.denoise(drawing, guide, start, on_step)).collect()
 }
 
 /// The U-Net, and its program for the latest size.
@@ -130,7 +117,13 @@ struct LoadedUNet<'a> {
     denoiser: Option<Denoiser>,
 }
 
-impl LoadedUNet<'_> {
+impl<'a> LoadedUNet<'a> {
+    fn new(gpu: &'a Gpu, checkpoint: &'a Checkpoint, loras: &'a LoraSet) -> Self {
+        let lora = loras.stack(Part::Unet);
+        lora.upload(gpu);
+        Self { gpu, tensors: &checkpoint.unet, loras, lora, unet: None, denoiser: None }
+    }
+
     /// Sets the strength of each LoRA; what is no plain LoRA needs the U-Net built anew.
     fn set_strengths(&mut self, strengths: Vec<f32>) -> Result<()> {
         self.lora.set_strengths(self.gpu, &strengths);
@@ -144,21 +137,24 @@ impl LoadedUNet<'_> {
         Ok(())
     }
 
-    /// One pass over a drawing, from noise or from `start`.
-    fn pass(
+    /// The finished latents of a drawing, pass after pass, from noise or from `start`.
+    fn denoise(
         &mut self,
         drawing: &Drawing,
         guide: &Guide,
-        pass: &Pass,
         start: Option<Latents>,
         on_step: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Latents> {
-        let &Pass { height, width, strength } = pass;
+        self.set_strengths(self.loras.strengths(Part::Unet, &drawing.loras))?;
         let gpu = self.gpu;
-        let denoiser = self.denoiser(drawing.settings.shape(height, width, guide.tokens))?;
-        denoiser.set_context(gpu, &guide.prompt, &guide.negative);
-        let start = start.map(|start| start.resized(height, width));
-        sample(gpu, denoiser, drawing, strength, start.as_ref(), on_step)
+        let mut latents = start;
+        for Pass { height, width, strength } in drawing.passes() {
+            let denoiser = self.denoiser(drawing.settings.shape(height, width, guide.tokens))?;
+            denoiser.set_context(gpu, &guide.prompt, &guide.negative);
+            let resized = latents.map(|latents| latents.resized(height, width));
+            latents = Some(sample(gpu, denoiser, drawing, Start { latents: resized.as_ref(), strength }, on_step)?);
+        }
+        Ok(latents.expect("a drawing has at least one pass"))
     }
 
     /// The program for `shape`; the one before goes first, and its memory with it.
@@ -180,8 +176,21 @@ pub(super) fn uploaded_unet(gpu: &Gpu, tensors: &PartTensors) -> Result<UNet> {
     Ok(unet)
 }
 
-/// Draws the latents of one picture; `denoiser` has its context, and its size. `start` is what it begins from where
-/// `strength` is below 1.
+/// What a pass begins with.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// Latents of the pass' size; unused at strength 1.
+    pub latents: Option<&'a Latents>,
+    /// Share of the steps that is drawn anew, up to 1.
+    pub strength: f64,
+}
+
+impl Start<'_> {
+    /// Nothing but noise.
+    pub const NOISE: Self = Self { latents: None, strength: 1.0 };
+}
+
+/// Draws the latents of one picture; `denoiser` has its context, and its size.
 ///
 /// # Errors
 /// What `on_step` says; a number of steps that the sampler cannot run; a failure of the device.
@@ -189,8 +198,7 @@ pub fn sample(
     gpu: &Gpu,
     denoiser: &Denoiser,
     drawing: &Drawing,
-    strength: f64,
-    start: Option<&Latents>,
+    start: Start,
     on_step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Latents> {
     let DenoiserShape { height, width, .. } = denoiser.shape;
@@ -203,8 +211,8 @@ pub fn sample(
         noise: &mut |out: &mut [f32]| noise.next(out),
         on_step: &mut |_| on_step(),
     };
-    let plan = drawing.settings.plan(strength)?;
-    samplers::run(&plan, start.map(|start| &start.values[..]), &mut values, &mut callbacks)?;
+    let plan = drawing.settings.plan(start.strength)?;
+    samplers::run(&plan, start.latents.map(|latents| &latents.values[..]), &mut values, &mut callbacks)?;
     Ok(Latents { values, height, width })
 }
 

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage, imageops};
 
 use super::fonts::Fonts;
-use super::labels::{Label, line_height};
+use super::labels::{Label, Place, line_height};
 use crate::data::names::same_form;
 
 /// Lines of a column's label.
@@ -36,11 +36,12 @@ fn draw_grid(cells: &[Vec<RgbImage>], columns: &[String], rows: &[String], fonts
     let mut picture = RgbImage::from_pixel(width as u32, height as u32, Rgb([255; 3]));
     for (column, label) in column_labels.iter().enumerate() {
         let corner = (left + table.offset(column).0, top - table.margin - label.height());
-        label.draw(&mut picture, corner, table.cell.0, 0.5, fonts);
+        label.draw(&mut picture, Place { corner, width: table.cell.0, align: 0.5 }, fonts);
     }
     for (row, label) in row_labels.iter().enumerate() {
         let middle = top + table.offset(row).1 + (table.cell.1 - label.height()) / 2.0;
-        label.draw(&mut picture, (table.margin, middle), beside, 1.0, fonts);
+        let place = Place { corner: (table.margin, middle), width: beside, align: 1.0 };
+        label.draw(&mut picture, place, fonts);
     }
     place_pictures(&mut picture, cells, (left, top), &table);
     picture

@@ -20,6 +20,16 @@ pub struct Label {
     size: f32,
 }
 
+/// Where a label goes, in pixels.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// Left and top of the first line.
+    pub corner: (f32, f32),
+    pub width: f32,
+    /// Where lines stand within the width: 0 left, 0.5 in the middle, 1 right.
+    pub align: f32,
+}
+
 impl Label {
     /// Breaks `text` so that no line is wider than `width` pixels; what is beyond `most_lines` gives way to "…".
     pub fn new(text: &str, size: f32, width: f32, most_lines: usize, fonts: &Fonts) -> Self {
@@ -41,9 +51,9 @@ impl Label {
         self.lines.len() as f32 * line_height(self.size)
     }
 
-    /// Draws the lines from `top` on, each at `align` (0 left, 0.5 centre, 1 right) of the pixels from `left` to
-    /// `left + width`.
-    pub fn draw(&self, picture: &mut RgbImage, (left, top): (f32, f32), width: f32, align: f32, fonts: &Fonts) {
+    /// Draws the lines where `place` says.
+    pub fn draw(&self, picture: &mut RgbImage, place: Place, fonts: &Fonts) {
+        let Place { corner: (left, top), width, align } = place;
         for (number, line) in self.lines.iter().enumerate() {
             let x = left + align * (width - text_width(line, self.size, fonts));
             let baseline = (top + number as f32 * line_height(self.size) + BASELINE * self.size).round();
@@ -216,7 +226,7 @@ mod tests {
             let fonts = Fonts::from_folders(text, &[]);
             let label = Label::new(text, SIZE, 200.0, 1, &fonts);
             let mut picture = RgbImage::from_pixel(200, 40, Rgb([255; 3]));
-            label.draw(&mut picture, (10.0, 10.0), 180.0, 0.5, &fonts);
+            label.draw(&mut picture, Place { corner: (10.0, 10.0), width: 180.0, align: 0.5 }, &fonts);
             let inked: Vec<(u32, u32)> =
                 picture.enumerate_pixels().filter(|(.., pixel)| pixel[0] < 128).map(|(x, y, _)| (x, y)).collect();
             assert!(inked.len() > 40, "{text}");

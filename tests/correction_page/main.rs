@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use browser::{Browser, CONTROL, END, SHIFT, TAB};
+use browser::Browser;
+use fantoccini::key::Key;
 use lora_wgpu::{
     data::{
         dataset::{Dataset, DatasetOptions},
@@ -88,7 +89,7 @@ fn a_corrected_table_comes_back_as_training_reads_it() {
     let (folder, page) = folder_with_page();
     let browser = Browser::start("en-US");
     browser.open(&page);
-    browser.type_into(&field(1), &format!("{END}, 5\" hoop, \"苏绣\" 牡丹"));
+    browser.type_into(&field(1), &format!("{}, 5\" hoop, \"苏绣\" 牡丹", char::from(Key::End)));
     browser.click("article:nth-of-type(1) .tags button:nth-of-type(2)");
     browser.click("article:nth-of-type(3) .tags button:nth-of-type(3)");
     assert_eq!(text_of(&browser, "#count"), "2 of 3 looked at");
@@ -110,14 +111,14 @@ fn keys_lead_from_caption_to_caption_and_save() {
     browser.open(&page);
     let at = || browser.run("return document.activeElement.closest('article')?.querySelector('h2').textContent");
     browser.click(&field(1));
-    browser.press(&[TAB]);
+    browser.press(&[Key::Tab.into()]);
     assert_eq!(at(), "02-meander.png");
-    browser.press(&["!"]);
-    browser.press(&[TAB]);
-    browser.press(&[SHIFT, TAB]);
-    browser.press(&[SHIFT, TAB]);
+    browser.press(&['!']);
+    browser.press(&[Key::Tab.into()]);
+    browser.press(&[Key::Shift.into(), Key::Tab.into()]);
+    browser.press(&[Key::Shift.into(), Key::Tab.into()]);
     assert_eq!(at(), "01-clouds.png");
-    browser.press(&[CONTROL, "s"]);
+    browser.press(&[Key::Control.into(), 's']);
     let table = browser.downloaded("metadata.csv");
     assert!(table.contains("\n02-meander.png,a blue and white cloth!\n"), "{table}");
 }
@@ -130,7 +131,7 @@ fn corrections_outlive_the_page_and_a_tab_with_unsaved_ones_warns() {
     let warns = "const event = new Event('beforeunload', { cancelable: true }); return !dispatchEvent(event)";
     browser.open(&page);
     assert_eq!(browser.run(warns), false);
-    browser.type_into(&field(2), &format!("{END}, indigo"));
+    browser.type_into(&field(2), &format!("{}, indigo", char::from(Key::End)));
     assert_eq!(browser.run(warns), true);
     browser.open(&page);
     assert_eq!(

@@ -11,4 +11,6 @@ mod sample;
 #[cfg(unix)]
 mod stop;
 mod support;
+#[path = "../shared/tools.rs"]
+mod tools;
 mod train;

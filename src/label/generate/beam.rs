@@ -41,13 +41,12 @@ pub(super) fn search(
     prompt: &[u32],
     mut logits: Vec<f32>, // (num_beams, vocabulary)
     options: &GenerationOptions,
-    end: u32,
     decoder: &mut Decoder,
 ) -> Result<Vec<u32>> {
     let (rows, vocabulary) = (options.num_beams, logits.len() / options.num_beams);
     ensure!(2 * rows < vocabulary, "--num-beams {rows} is too many for a vocabulary of {vocabulary} tokens");
     let open = vec![Hypothesis { tokens: prompt.to_vec(), score: 0.0 }];
-    let mut search = Search { options, end, prompt_length: prompt.len(), open, finished: Vec::new() };
+    let mut search = Search { options, end: decoder.end, prompt_length: prompt.len(), open, finished: Vec::new() };
     loop {
         let best = search.best_continuations(logits);
         let parents = search.advance(best);

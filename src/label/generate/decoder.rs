@@ -10,16 +10,18 @@ pub type Next<'a> = dyn FnMut(&[u32], &[usize]) -> Result<Vec<f32>> + 'a;
 /// Feeds [`Next`] and checks what it answers.
 pub(super) struct Decoder<'a, 'b> {
     rows: usize,
+    /// The token that ends a sequence.
+    pub end: u32,
     next: &'a mut Next<'b>,
 }
 
 impl<'a, 'b> Decoder<'a, 'b> {
-    pub(super) fn new(rows: usize, next: &'a mut Next<'b>) -> Self {
-        Self { rows, next }
+    pub(super) fn new(rows: usize, end: u32, next: &'a mut Next<'b>) -> Self {
+        Self { rows, end, next }
     }
 
     /// Feeds the prompt to every row: (rows, vocabulary) logits of what follows it, all rows alike.
-    pub(super) fn feed_prompt(&mut self, prompt: &[u32], end: u32) -> Result<Vec<f32>> {
+    pub(super) fn feed_prompt(&mut self, prompt: &[u32]) -> Result<Vec<f32>> {
         let parents: Vec<usize> = (0..self.rows).collect();
         let mut logits = None;
         for &token in prompt {
@@ -27,7 +29,7 @@ impl<'a, 'b> Decoder<'a, 'b> {
         }
         let logits = logits.context("the prompt is empty: it needs at least a begin mark")?;
         let vocabulary = logits.len() / self.rows;
-        for &token in prompt.iter().chain([&end]) {
+        for &token in prompt.iter().chain([&self.end]) {
             ensure!((token as usize) < vocabulary, "token {token} is outside the model's vocabulary of {vocabulary}");
         }
         Ok(logits)

@@ -43,14 +43,14 @@ pub fn generate(
     next: &mut Next,
 ) -> Result<Vec<u32>> {
     options.check(prompt.len())?;
-    let mut decoder = Decoder::new(options.num_beams, next);
-    let logits = decoder.feed_prompt(prompt, marks.end)?;
+    let mut decoder = Decoder::new(options.num_beams, marks.end, next);
+    let logits = decoder.feed_prompt(prompt)?;
     if options.num_beams > 1 {
-        return beam::search(prompt, logits, options, marks.end, &mut decoder);
+        return beam::search(prompt, logits, options, &mut decoder);
     }
     let mut choose = |scores: &[f32]| match &options.nucleus {
         Some(nucleus) => nucleus.draw(scores, uniform()),
         None => scores::best(scores),
     };
-    single::extend(prompt, logits, options, marks.end, &mut choose, &mut decoder)
+    single::extend(prompt, logits, options, &mut choose, &mut decoder)
 }

@@ -10,16 +10,15 @@ pub(super) fn extend(
     prompt: &[u32],
     mut logits: Vec<f32>, // (1, vocabulary)
     options: &GenerationOptions,
-    end: u32,
     choose: &mut dyn FnMut(&[f32]) -> u32,
     decoder: &mut Decoder,
 ) -> Result<Vec<u32>> {
     let mut sequence = prompt.to_vec();
     loop {
-        scores::adjust(&mut logits, &sequence, options, end);
+        scores::adjust(&mut logits, &sequence, options, decoder.end);
         let token = choose(&logits);
         sequence.push(token);
-        if token == end || sequence.len() >= options.max_length {
+        if token == decoder.end || sequence.len() >= options.max_length {
             return Ok(sequence);
         }
         logits = decoder.feed(&[token], &[0])?;

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use lora_wgpu::gpu::{Gpu, GpuOptions, Variant};
 
+use crate::tools::skip_without;
+
 /// The best device with the kernels that run on every device.
 pub fn portable() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
@@ -13,8 +15,14 @@ pub fn portable() -> &'static Gpu {
 /// A software driver with the kernels written for it; `None` on other devices.
 pub fn cpu_driver() -> Option<&'static Gpu> {
     static GPU: OnceLock<Option<Gpu>> = OnceLock::new();
-    let allowed = portable().caps().allows_cpu_driver_kernels();
-    GPU.get_or_init(|| allowed.then(|| open(Variant::CpuDriver))).as_ref()
+    GPU.get_or_init(|| {
+        let allowed = portable().caps().allows_cpu_driver_kernels();
+        if !allowed {
+            skip_without("lavapipe");
+        }
+        allowed.then(|| open(Variant::CpuDriver))
+    })
+    .as_ref()
 }
 
 fn open(variant: Variant) -> Gpu {

@@ -19,7 +19,7 @@ use crate::{
     },
     sample::{
         denoiser::{Denoiser, DenoiserInputs, DenoiserShape},
-        draw::{Drawing, PIXELS, Settings, picture, sample},
+        draw::{Drawing, PIXELS, Settings, Start, picture, sample},
         grid::labelled_grid,
         loras::LoraSet,
         png,
@@ -298,7 +298,7 @@ impl Previews {
                 ensure!(!stop.is_requested(), "the run is to stop");
                 Ok(())
             };
-            let latents = sample(gpu, denoiser, drawing, 1.0, None, on_step)?;
+            let latents = sample(gpu, denoiser, drawing, Start::NOISE, on_step)?;
             let size = (shape.height, shape.width);
             let (_, decoder) = self.decoders.iter().find(|(known, _)| *known == size).expect("one for each size");
             picture(gpu, decoder, &latents)
