@@ -1,7 +1,7 @@
 //! How many pipelines a run has to compile, at Stable Diffusion's widths: a start waits for them.
 
 use lora_wgpu::{
-    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerSettings},
     diffusion::Prediction,
     gpu::{Gpu, GpuOptions, Variant},
@@ -46,9 +46,10 @@ fn training_with_previews_needs_few_pipelines() {
         for (activations, side) in [(DType::F32, 32), (DType::F32, 64), (DType::F16, 32), (DType::F16, 64)] {
             let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
             let sites = sites.map(|site| SitePlan::plain(site.clone(), 16, 16.0)).collect();
+            let groups = vec![Group { part: Part::Unet, rate: 1e-4 }];
             let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
             let optimizer = Optimizer::new(&OptimizerSettings::default());
-            let training = Trained::new(adapters, optimizer, LossScale::for_activations(activations));
+            let training = Trained::new(adapters, groups, optimizer, LossScale::for_activations(activations));
             let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
             let options = StepOptions {
                 objective: Objective::mse(Prediction::Epsilon),

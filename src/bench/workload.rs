@@ -1,7 +1,7 @@
 //! What is measured.
 
 use crate::{
-    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerSettings, TrainConfig},
     diffusion::Prediction,
     optim::Optimizer,
@@ -13,7 +13,10 @@ use crate::{
             recording::{Dropouts, StepOptions, StepShape},
         },
     },
-    weights::{StorageType, lora::Site},
+    weights::{
+        StorageType,
+        lora::{Part, Site},
+    },
 };
 
 /// Tokens of a text embedding.
@@ -61,9 +64,10 @@ impl Workload {
     pub(super) fn trained(&self, max_binding: u64, sites: &[Site]) -> Trained {
         let sites = sites.iter().filter(|site| is_target(self.target, site));
         let plans = sites.map(|site| SitePlan::plain(site.clone(), self.rank, self.rank as f32)).collect();
+        let groups = vec![Group { part: Part::Unet, rate: 1e-4 }];
         let adapters = AdapterSet::new(Kind::Lora, plans, max_binding, self.accumulation > 1);
         let optimizer = Optimizer::new(&OptimizerSettings::default());
-        Trained::new(adapters, optimizer, LossScale::for_activations(self.activations))
+        Trained::new(adapters, groups, optimizer, LossScale::for_activations(self.activations))
     }
 
     pub(super) fn options(&self) -> StepOptions {

@@ -151,8 +151,8 @@ impl<'a> Run<'a> {
         state.reset(gpu, &store);
         let scale = LossScale::for_activations(DType::F32);
         scale.reset(gpu);
-        let (tape, inputs) = record_update(&store, &scale, [1, SETTINGS], |tape, values| {
-            let update = UpdateValues { clip: values.clip, settings: values.settings };
+        let (tape, inputs) = record_update(&store, &scale, &[SETTINGS], |tape, clip, numbers| {
+            let update = UpdateValues { clip, settings: numbers };
             optimizer.record(tape, &store, &state, update);
         });
         let program = Program::compile(gpu, "update", tape)?;
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
             self.gpu.upload(&shard.accumulated.whole(), bytemuck::cast_slice(&flat));
         }
         let settings = self.optimizer.settings(update, &[self.case.rate]).iter().map(|row| row.to_vec()).collect();
-        let numbers = UpdateNumbers { settings, max_grad_norm: 0.0 };
+        let numbers = UpdateNumbers { numbers: settings, max_grad_norm: 0.0 };
         let result = self.inputs.start(self.gpu, &self.program, &numbers).wait(self.gpu)?;
         ensure!(result.finite, "update {update}: a gradient is not finite");
         Ok(())

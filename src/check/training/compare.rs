@@ -49,10 +49,10 @@ fn tolerances(group: &str, steps: usize) -> (f64, Option<f64>) {
         "loss" => (1e-6, None),
         "grad_norm" => (2e-5, None),
         "step1/grad" => (2e-5, Some(1e-4)),
-        "step1/after" => (1e-5, None),
+        "step1/after" | "step1/ema" => (1e-5, None),
         // Longer runs have no tolerance of their own: AdamW amplifies rounding in near-zero gradients.
-        "final" if long => (f64::INFINITY, None),
-        "final" => (1e-4, None),
+        "final" | "ema" if long => (f64::INFINITY, None),
+        "final" | "ema" => (1e-4, None),
         _ if ["latents", "eps_cond", "eps_uncond"].iter().any(|name| group.ends_with(name)) => (1e-4, None),
         _ => (1e-5, None),
     }
@@ -60,7 +60,7 @@ fn tolerances(group: &str, steps: usize) -> (f64, Option<f64>) {
 
 /// The group a tensor is judged in.
 fn group_of(name: &str) -> String {
-    let grouped = ["step1/grad", "step1/after", "final"];
+    let grouped = ["step1/grad", "step1/after", "step1/ema", "final", "ema"];
     let group = grouped.iter().find(|group| name.strip_prefix(**group).is_some_and(|rest| rest.starts_with('/')));
     group.map_or_else(|| name.to_owned(), |group| (*group).to_owned())
 }

@@ -7,8 +7,8 @@ use serde_yaml::Value;
 
 use crate::{
     adapters::TensorSpec,
-    config::{LoraTarget, OptimizerKind, OptimizerSettings},
-    nn::nchw_to_nhwc,
+    config::{OptimizerKind, OptimizerSettings},
+    nn::{nchw_to_nhwc, padded},
     train::tasks::diffusion::{Objective, recording::StepShape},
     weights::{
         SafetensorsFile,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::objective;
+use super::{header::Adapted, objective};
 
 /// The tensor of masks.
 const MASK: &str = "mask";
@@ -54,13 +54,10 @@ pub(super) fn tensor_name(path: &str, name: &str) -> String {
 /// A recorded training case.
 pub struct TrainingCase {
     file: SafetensorsFile,
-    pub rank: usize,
-    pub alpha: f32,
-    pub learning_rate: f64,
     pub optimizer: OptimizerSettings,
     /// 0: not clipped.
     pub max_grad_norm: f64,
-    pub target: LoraTarget,
+    pub(super) adapted: Adapted,
     pub objective: Objective,
     pub steps: usize,
     pub batch: usize,
@@ -82,18 +79,10 @@ impl TrainingCase {
     fn read(file: SafetensorsFile) -> Result<Self> {
         let latents = file.require("latents")?.shape.to_vec();
         let &[steps, batch, 4, height, width] = &latents[..] else { bail!("`latents` has the shape {latents:?}") };
-        let target = match file.header_text("targets")? {
-            "attn" => LoraTarget::Attention,
-            "kohya" => LoraTarget::Transformer,
-            other => bail!("`targets` is {other:?}, not attn or kohya"),
-        };
         Ok(Self {
-            rank: file.header_number("rank")?,
-            alpha: file.header_number("alpha")?,
-            learning_rate: file.header_number("lr")?,
             optimizer: adamw(&file)?,
             max_grad_norm: file.header_number("max_grad_norm")?,
-            target,
+            adapted: Adapted::read(&file)?,
             objective: objective::read(&file, MASK)?,
             steps,
             batch,
@@ -135,6 +124,24 @@ impl TrainingCase {
             Some(weights) => Ok(weights.to_f32()?[step * self.batch..][..self.batch].to_vec()),
             None => Ok(vec![1.0; self.batch]),
         }
+    }
+
+    /// What the ranks of a module of one step are multiplied by, (B, padded rank): the case's mask, and what makes up for
+    /// the ranks that are left out on average.
+    ///
+    /// # Errors
+    /// A mask that is missing or of another size.
+    pub fn rank_mask(&self, path: &str, rank: usize, step: usize) -> Result<Vec<f32>> {
+        let name = format!("rank_mask/{path}");
+        let (all, length) = (self.floats(&name)?, self.batch * rank);
+        ensure!(all.len() == self.steps * length, "`{name}` holds {} values", all.len());
+        let factor = 1.0 / (1.0 - self.adapted.dropouts.rank);
+        let row = |row: &[f32]| {
+            let mut row: Vec<f32> = row.iter().map(|mask| mask * factor).collect();
+            row.resize(padded(rank), 0.0);
+            row
+        };
+        Ok(all[step * length..][..length].chunks_exact(rank).flat_map(row).collect())
     }
 
     /// Masks of one step at the latent's size, (B, H, W); none where the case has none. A latent pixel gets the mean over

@@ -2,8 +2,11 @@
 
 mod compare;
 mod file;
+mod header;
 mod objective;
+mod recorder;
 mod run;
+mod texts;
 
 pub use compare::{GroupError, compare};
 pub use file::TrainingCase;

@@ -1,32 +1,28 @@
 //! Running a case through the trainer's own programs, recording every tensor that the reference format names.
 
 use anyhow::{Result, ensure};
-use safetensors::Dtype;
 
 use crate::{
-    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    adapters::AdapterSet,
     gpu::Gpu,
     models::{
-        UNet, UNetConfig,
-        encode::{LatentDecoder, LatentEncoder, TextEncoder},
+        ClipText, ClipTextConfig, UNet, UNetConfig,
+        encode::{LatentDecoder, LatentEncoder},
     },
-    nn::{Builder, nhwc_to_nchw},
+    nn::{Builder, Built},
     optim::Optimizer,
     tape::{Checkpointing, DType},
     train::{
         engine::{LOSS, LossScale, Programs},
         tasks::diffusion::{
             Batch, BatchWriter, Trained,
-            recording::{Dropouts, StepOptions},
+            recording::{StepOptions, TrainedText},
         },
     },
-    weights::{
-        Checkpoint, OwnedTensor, StorageType,
-        lora::{AdapterModule, AdapterTensor, Part},
-    },
+    weights::{Checkpoint, OwnedTensor, lora::Part},
 };
 
-use super::file::{TrainingCase, tensor_name};
+use super::{file::TrainingCase, recorder::Recorder, texts::Texts};
 
 /// How to run a case.
 #[derive(Clone, Copy, Debug)]
@@ -65,20 +61,21 @@ pub fn run(
 ) -> Result<Vec<OwnedTensor>> {
     let mut recorder = Recorder::default();
     record_vae(gpu, checkpoint, case, &mut recorder)?;
-    let texts = encode_texts(gpu, checkpoint, case)?;
-    let mut training = Training::new(gpu, checkpoint, case, &texts, options)?;
+    let networks = Networks::build(checkpoint, case)?;
+    let texts = networks.texts(gpu, checkpoint, case)?;
+    let mut training = Training::new(gpu, &networks, case, &texts, options)?;
     let mut losses = Vec::with_capacity(case.steps);
     let mut norms = Vec::with_capacity(case.steps);
-    for (step, context) in texts.contexts.iter().enumerate() {
-        let (loss, norm) = training.step(gpu, case, step, context, &mut recorder)?;
+    for (step, text) in texts.inputs.iter().enumerate() {
+        let (loss, norm) = training.step(gpu, case, step, text, &mut recorder)?;
         progress(step, loss);
         losses.push(loss);
         norms.push(norm);
     }
-    recorder.adapters("final", &training.trained.adapters.read(gpu)?);
+    training.record_state(gpu, ["final", "ema"], &mut recorder)?;
     recorder.doubles("loss", &losses);
     recorder.doubles("grad_norm", &norms);
-    recorder.text(&texts, case.batch);
+    texts.record(&mut recorder, case.batch);
     Ok(recorder.0)
 }
 
@@ -95,30 +92,39 @@ fn record_vae(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase, recorder:
     Ok(())
 }
 
-/// Text embeddings of all steps, each (B, tokens, width), and what else is recorded of the first.
-struct Texts {
-    contexts: Vec<Vec<f32>>,
-    skip2: Vec<f32>,
-    embedded: Vec<f32>,
-    first_layer: Vec<f32>,
-    tokens: usize,
-    width: usize,
+/// The networks of a case: the U-Net, and the text encoder where that is trained.
+struct Networks<'a> {
+    unet: (UNet, Built<'a>),
+    text: Option<(ClipText<'a>, Built<'a>)>,
 }
 
-fn encode_texts(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase) -> Result<Texts> {
-    let encoder = TextEncoder::new(gpu, &checkpoint.text_encoder, case.batch)?;
-    let first = case.input_ids(0)?;
-    Ok(Texts {
-        skip2: encoder.encode(gpu, &first, 2)?,
-        embedded: encoder.embed(&first)?,
-        first_layer: encoder.first_layer(gpu)?,
-        contexts: (0..case.steps).map(|step| encoder.encode(gpu, &case.input_ids(step)?, 1)).collect::<Result<_>>()?,
-        tokens: encoder.tokens(),
-        width: encoder.width(),
-    })
+impl<'a> Networks<'a> {
+    fn build(checkpoint: &'a Checkpoint, case: &TrainingCase) -> Result<Self> {
+        let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
+        let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
+        let unet = (unet, builder.finish("U-Net")?);
+        let mut text = None;
+        if case.adapted.rules.text.is_some() {
+            let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
+            let model = ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
+            text = Some((model, builder.finish("text encoder")?));
+        }
+        Ok(Self { unet, text })
+    }
+
+    fn texts(&self, gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase) -> Result<Texts> {
+        match &self.text {
+            Some((model, _)) => Texts::embedded(model, case),
+            None => Texts::frozen(gpu, checkpoint, case),
+        }
+    }
+
+    fn built(&self) -> impl Iterator<Item = &Built<'a>> {
+        self.text.iter().map(|(_, built)| built).chain([&self.unet.1])
+    }
 }
 
-/// The U-Net with its adapters and programs.
+/// The adapters with their programs.
 struct Training {
     trained: Trained,
     programs: Programs,
@@ -129,27 +135,30 @@ struct Training {
 impl Training {
     fn new(
         gpu: &Gpu,
-        checkpoint: &Checkpoint,
+        networks: &Networks<'_>,
         case: &TrainingCase,
         texts: &Texts,
         options: CaseOptions,
     ) -> Result<Self> {
-        let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
-        let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let built = builder.finish("U-Net")?;
-        let sites = built.sites.iter().filter(|site| is_target(case.target, site));
-        let plans = sites.map(|site| SitePlan::plain(site.clone(), case.rank, case.alpha)).collect();
-        let adapters = AdapterSet::new(Kind::Lora, plans, gpu.caps().max_binding, false);
+        let (unet, text) = (&networks.unet.0, networks.text.as_ref().map(|(model, _)| model));
+        let sites: Vec<_> = networks.built().flat_map(|built| built.sites.clone()).collect();
+        let rules = case.adapted.rules_for(text.map_or(0, |model| model.config.layers));
+        let (plans, groups) = rules.plans(&sites);
+        let adapters = AdapterSet::new(case.adapted.kind, plans, gpu.caps().max_binding, false);
         let (ours, given) = (adapters.store.tensors.len(), case.adapter_tensor_count());
-        ensure!(ours == given, "the case holds {given} tensors of adapters, this U-Net takes {ours}");
+        ensure!(ours == given, "the case holds {given} tensors of adapters, this model takes {ours}");
         let initial = adapters.modules_from(|site, spec| case.adapter_tensor(site, spec))?;
-        let trained = Trained::new(adapters, Optimizer::new(&case.optimizer), LossScale::for_activations(DType::F32));
-        let plans = trained.plan(gpu, (&unet, None), &[case.shape(texts.tokens)], &step_options(case, options))?;
+        let optimizer = Optimizer::new(&case.optimizer);
+        let trained = Trained::new(adapters, groups, optimizer, LossScale::for_activations(DType::F32));
+        let trained = trained.averaged(case.adapted.average);
+        let text = text.map(|model| TrainedText { model, clip_skip: case.adapted.clip_skip });
+        let options = step_options(case, options, text.is_some());
+        let plans = trained.plan(gpu, (unet, text), &[case.shape(texts.tokens)], &options)?;
         let observed = plans.kept_shapes();
-        built.upload(gpu, |_| {})?;
+        networks.built().try_for_each(|built| built.upload(gpu, |_| {}))?;
         let (programs, _) = plans.compile(gpu)?;
         trained.load(gpu, &initial)?;
-        Ok(Self { trained, programs, writer: BatchWriter::new(&unet, case.objective.clone()), observed })
+        Ok(Self { trained, programs, writer: BatchWriter::new(unet, case.objective.clone()), observed })
     }
 
     /// Loss and gradient norm of one step.
@@ -158,30 +167,47 @@ impl Training {
         gpu: &Gpu,
         case: &TrainingCase,
         step: usize,
-        context: &[f32],
+        text: &[f32],
         recorder: &mut Recorder,
     ) -> Result<(f64, f64)> {
-        let batch = self.writer.micro_batch(&batch_of(case, step, context)?);
-        self.programs.run(gpu, &batch)?;
+        let batch = batch_of(case, step, text, self.rank_masks(case, step)?)?;
+        self.programs.run(gpu, &self.writer.micro_batch(&batch))?;
         let loss = self.programs.loss(gpu, 0);
         if step == 0 {
             self.record_first(gpu, recorder)?;
         }
-        let numbers = self.trained.update_numbers(step as u32 + 1, &[case.learning_rate], case.max_grad_norm);
+        let rates: Vec<f64> = self.trained.groups.iter().map(|group| group.rate).collect();
+        let numbers = self.trained.update_numbers(step as u32 + 1, &rates, case.max_grad_norm);
         let update = self.programs.update(gpu, &self.trained.adapters.store, &numbers).wait(gpu)?;
         ensure!(update.finite, "step {}: a gradient is not finite", step + 1);
         if step == 0 {
-            recorder.adapters("step1/after", &self.trained.adapters.read(gpu)?);
+            self.record_state(gpu, ["step1/after", "step1/ema"], recorder)?;
         }
         let loss: Vec<f32> = bytemuck::pod_collect_to_vec(&loss.wait(gpu)?);
         Ok((f64::from(loss[0]), update.grad_norm))
+    }
+
+    /// Of every module, where the case drops ranks.
+    fn rank_masks(&self, case: &TrainingCase, step: usize) -> Result<Vec<Vec<f32>>> {
+        if case.adapted.dropouts.rank == 0.0 {
+            return Ok(Vec::new());
+        }
+        self.trained.adapters.plans().map(|plan| case.rank_mask(&plan.site.path, plan.rank, step)).collect()
+    }
+
+    /// The adapters, and their average where there is one.
+    fn record_state(&self, gpu: &Gpu, [own, average]: [&str; 2], recorder: &mut Recorder) -> Result<()> {
+        let adapters = &self.trained.adapters;
+        recorder.adapters(own, &adapters.read(gpu)?);
+        recorder.adapters(average, &adapters.modules_of(self.trained.evaluated(gpu)?));
+        Ok(())
     }
 
     fn record_first(&self, gpu: &Gpu, recorder: &mut Recorder) -> Result<()> {
         for (path, shape) in self.observed.iter().filter(|(path, _)| path != LOSS) {
             let values = self.programs.step(0).read(gpu, path)?;
             let name = match path.as_str() {
-                "unet_out" | "noisy" => format!("step1/{path}"),
+                "unet_out" | "noisy" | "hidden" => format!("step1/{path}"),
                 module => format!("step1/block/{module}"),
             };
             recorder.any(&name, &values, shape);
@@ -191,76 +217,32 @@ impl Training {
     }
 }
 
-fn step_options(case: &TrainingCase, options: CaseOptions) -> StepOptions {
+fn step_options(case: &TrainingCase, options: CaseOptions, trained_text: bool) -> StepOptions {
     let mut observed = observed_modules();
     observed.extend(["unet_out", "noisy"].map(str::to_owned));
+    observed.extend(trained_text.then(|| "hidden".to_owned()));
     StepOptions {
         objective: case.objective.clone(),
         checkpointing: options.checkpointing,
         activations: DType::F32,
-        dropouts: Dropouts::default(),
+        dropouts: case.adapted.dropouts,
         observed,
     }
 }
 
-fn batch_of(case: &TrainingCase, step: usize, context: &[f32]) -> Result<Batch> {
+fn batch_of(case: &TrainingCase, step: usize, text: &[f32], rank_masks: Vec<Vec<f32>>) -> Result<Batch> {
     let timesteps = case.timesteps(step)?;
     let share =
         |(&timestep, weight): (&usize, f32)| (case.objective.weight(timestep) as f32 / case.batch as f32) * weight;
     Ok(Batch {
         latents: case.latents(step)?,
         noise: case.noise(step)?,
-        text: context.to_vec(),
+        text: text.to_vec(),
         weights: timesteps.iter().zip(case.sample_weights(step)?).map(share).collect(),
         thresholds: case.objective.thresholds(&timesteps),
         masks: case.masks(step)?,
         timesteps,
+        rank_masks,
         ..Batch::default()
     })
-}
-
-/// Collects tensors under their reference names, in PyTorch's layout.
-#[derive(Default)]
-struct Recorder(Vec<OwnedTensor>);
-
-impl Recorder {
-    fn floats(&mut self, name: &str, values: &[f32], shape: &[usize]) {
-        self.0.push(OwnedTensor::f32(name, values, shape));
-    }
-
-    fn doubles(&mut self, name: &str, values: &[f64]) {
-        let (dtype, bytes) = (StorageType::Other(Dtype::F64), bytemuck::cast_slice(values).to_vec());
-        self.0.push(OwnedTensor { name: name.to_owned(), dtype, shape: vec![values.len()], bytes });
-    }
-
-    /// Channels-last pixels, written channels first.
-    fn pixels(&mut self, name: &str, values: &[f32], shape: &[usize; 4]) {
-        let &[batch, height, width, channels] = shape;
-        let values = nhwc_to_nchw(values, channels, height * width);
-        self.floats(name, &values, &[batch, channels, height, width]);
-    }
-
-    fn any(&mut self, name: &str, values: &[f32], shape: &[usize]) {
-        match shape {
-            &[batch, height, width, channels] => self.pixels(name, values, &[batch, height, width, channels]),
-            _ => self.floats(name, values, shape),
-        }
-    }
-
-    fn adapters(&mut self, prefix: &str, modules: &[AdapterModule]) {
-        for AdapterModule { site, tensors, .. } in modules {
-            let network = if site.part == Part::TextEncoder { "lora_te/" } else { "" };
-            for AdapterTensor { name, shape, values } in tensors {
-                self.floats(&format!("{prefix}/{network}{}", tensor_name(&site.path, name)), values, shape);
-            }
-        }
-    }
-
-    fn text(&mut self, texts: &Texts, batch: usize) {
-        let shape = [batch, texts.tokens, texts.width];
-        self.floats("step1/hidden", &texts.contexts[0], &shape);
-        self.floats("step1/hidden_skip2", &texts.skip2, &shape);
-        self.floats("step1/te_embed", &texts.embedded, &shape);
-        self.floats("step1/te_layer0", &texts.first_layer, &shape);
-    }
 }

@@ -11,4 +11,4 @@ mod update;
 pub use programs::{LOSS, MicroBatch, Plans, Programs, Recorded, RecordedShape};
 pub use run::{Engine, Length, Moment, RunEnd, Task, Update};
 pub use stop::{Interruption, StopRequest};
-pub use update::{LossScale, PendingUpdate, RecordedUpdate, UpdateNumbers, UpdateResult, UpdateValues, record_update};
+pub use update::{LossScale, PendingUpdate, RecordedUpdate, UpdateNumbers, UpdateResult, record_update};

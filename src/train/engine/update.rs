@@ -45,40 +45,32 @@ impl LossScale {
     }
 }
 
-/// What an update's recording hands to whatever applies the gradients.
-#[derive(Clone, Copy)]
-pub struct UpdateValues<'a> {
-    /// [`ops::grad_norm`]'s (4).
-    pub clip: Value,
-    /// One for each parameter group.
-    pub settings: &'a [Value],
-}
-
 /// The inputs of a recorded update.
 pub struct RecordedUpdate {
-    settings: Vec<Input>,
+    numbers: Vec<Input>,
     max_grad_norm: Input,
 }
 
 /// Numbers of one update.
 #[derive(Clone, Debug)]
 pub struct UpdateNumbers {
-    /// Of each parameter group.
-    pub settings: Vec<Vec<f32>>,
+    /// What whatever applies the gradients wants to know, input by input.
+    pub numbers: Vec<Vec<f32>>,
     /// 0: gradients are not clipped.
     pub max_grad_norm: f64,
 }
 
-/// Records the update of `store`: `apply` is handed the clipping factor and, for each of `groups` groups, an input of
-/// `settings` numbers.
+/// Records the update of `store`: `apply` is handed [`ops::grad_norm`]'s clipping factor (4) and inputs of as many numbers
+/// as `sizes` says.
 pub fn record_update(
     store: &Store,
     scale: &LossScale,
-    [groups, settings]: [usize; 2],
-    apply: impl FnOnce(&mut Tape, UpdateValues<'_>),
+    sizes: &[usize],
+    apply: impl FnOnce(&mut Tape, Value, &[Value]),
 ) -> (Tape, RecordedUpdate) {
     let mut tape = Tape::new();
-    let inputs: Vec<Input> = (0..groups).map(|group| tape.input(&format!("settings {group}"), &[settings])).collect();
+    let input = |(index, &size): (usize, &usize)| tape.input(&format!("numbers {index}"), &[size]);
+    let inputs: Vec<Input> = sizes.iter().enumerate().map(input).collect();
     let max_grad_norm = tape.input("max_grad_norm", &[1]);
     let gradients = |(_, shard): (_, &crate::adapters::Shard)| {
         let buffer = &shard.accumulated;
@@ -88,19 +80,20 @@ pub fn record_update(
     let loss_scale = scale.on(&mut tape);
     let clip = ops::grad_norm(&mut tape, &gradients, max_grad_norm.value, loss_scale);
     let values: Vec<Value> = inputs.iter().map(|input| input.value).collect();
-    apply(&mut tape, UpdateValues { clip, settings: &values });
+    apply(&mut tape, clip, &values);
     if scale.moves {
         ops::advance_loss_scale(&mut tape, loss_scale, clip, LOSS_SCALE_INTERVAL);
     }
     tape.keep(CLIP, clip);
-    (tape, RecordedUpdate { settings: inputs, max_grad_norm })
+    (tape, RecordedUpdate { numbers: inputs, max_grad_norm })
 }
 
 impl RecordedUpdate {
     /// Writes the numbers of an update and submits it.
     pub fn start(&self, gpu: &Gpu, program: &Program, numbers: &UpdateNumbers) -> PendingUpdate {
-        for (&input, settings) in self.settings.iter().zip(&numbers.settings) {
-            program.write(gpu, input, settings);
+        assert_eq!(self.numbers.len(), numbers.numbers.len(), "numbers of an update");
+        for (&input, numbers) in self.numbers.iter().zip(&numbers.numbers) {
+            program.write(gpu, input, numbers);
         }
         program.write(gpu, self.max_grad_norm, &[numbers.max_grad_norm as f32]);
         program.replay(gpu);

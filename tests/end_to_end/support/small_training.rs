@@ -1,7 +1,7 @@
 //! Training steps on the synthetic U-Net, one fixed picture each.
 
 use lora_wgpu::{
-    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerSettings},
     diffusion::Prediction,
     gpu::Gpu,
@@ -45,9 +45,10 @@ impl SmallTraining {
         built.upload(gpu, |_| {}).expect("memory for a small U-Net");
         let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
         let sites = sites.map(|site| SitePlan::plain(site.clone(), 4, 4.0)).collect();
+        let groups = vec![Group { part: Part::Unet, rate: 1e-4 }];
         let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
         let optimizer = Optimizer::new(&OptimizerSettings::default());
-        let trained = Trained::new(adapters, optimizer, LossScale::starting_at(loss_scale));
+        let trained = Trained::new(adapters, groups, optimizer, LossScale::starting_at(loss_scale));
         let options = StepOptions {
             objective: Objective::mse(Prediction::Epsilon),
             checkpointing: Checkpointing::Off,

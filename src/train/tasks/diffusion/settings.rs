@@ -1,7 +1,7 @@
 //! What a configuration means for the passes of a training.
 
 use crate::{
-    adapters::{AdapterSet, Kind, SitePlan, is_target},
+    adapters::{AdapterSet, Kind, Rules, Size, UnetRules},
     config::{GradientCheckpointing, MixedPrecision, TrainConfig},
     gpu::Gpu,
     optim::Optimizer,
@@ -18,12 +18,26 @@ use super::{
 
 /// The adapters that the configuration asks for, on those of `sites` that it targets, with their optimizer.
 pub(super) fn trained(gpu: &Gpu, config: &TrainConfig, sites: &[Site]) -> Trained {
-    let plan = |site: &Site| SitePlan::plain(site.clone(), config.lora_rank as usize, config.lora_alpha as f32);
-    let plans = sites.iter().filter(|site| is_target(config.lora_target, site)).map(plan).collect();
+    let (plans, groups) = rules(config).plans(sites);
     let accumulate = config.gradient_accumulation_steps > 1;
     let adapters = AdapterSet::new(Kind::Lora, plans, gpu.caps().max_binding, accumulate);
     let loss_scale = LossScale::for_activations(activations(config));
-    Trained::new(adapters, Optimizer::new(&config.optimizer), loss_scale)
+    Trained::new(adapters, groups, Optimizer::new(&config.optimizer), loss_scale)
+}
+
+/// What is adapted, and how.
+fn rules(config: &TrainConfig) -> Rules {
+    let unet = UnetRules {
+        target: config.lora_target,
+        size: Size { rank: config.lora_rank as usize, alpha: config.lora_alpha as f32 },
+        conv: None,
+        blocks: None,
+        conv_blocks: None,
+        rate: config.unet_lr,
+        block_rates: None,
+        up_ratio: 1.0,
+    };
+    Rules { unet: Some(unet), text: None }
 }
 
 /// Sizes of a training step.
