@@ -119,26 +119,17 @@ impl State {
                     Begins::Parameters => gpu.copy(&store.shards[state.shard].parameters.whole(), &buffer.whole()),
                 }
             }
-            self.upload_table(gpu, state);
+            if let Some(table) = &state.tensors {
+                gpu.upload(&table.buffer.whole(), bytemuck::cast_slice(&table.rows));
+            }
         }
         if let Some((buffer, begin)) = &self.shared {
             gpu.upload(&buffer.whole(), bytemuck::cast_slice(begin));
         }
     }
 
-    fn upload_table(&self, gpu: &Gpu, state: &ShardState) {
-        if let Some(table) = &state.tensors {
-            gpu.upload(&table.buffer.whole(), bytemuck::cast_slice(&table.rows));
-        }
-    }
-
-    /// Puts the shapes of tensors onto the device, without which nothing can be updated; [`State::reset`] does it too.
-    pub fn prepare(&self, gpu: &Gpu) {
-        self.shards.iter().for_each(|state| self.upload_table(gpu, state));
-    }
-
-    /// Every buffer with a name of its own: with their bytes and those of the parameters, a run goes on as if it had
-    /// never stopped. The names are the same for the same store and optimizer.
+    /// Every buffer with a name of its own: with their bytes, put back after [`State::reset`], and those of the parameters
+    /// a run goes on as if it had never stopped. The names are the same for the same store and optimizer.
     pub fn buffers(&self) -> impl Iterator<Item = (String, &Buffer)> {
         let slots = self.shards.iter().flat_map(|state| {
             let named = self.slots.iter().zip(&state.slots);
