@@ -18,6 +18,7 @@ mod loss_config;
 #[cfg(test)]
 mod loss_tests;
 mod mistakes;
+mod network_config;
 mod optimizers;
 mod print;
 mod range;
@@ -41,6 +42,7 @@ pub use key::{DefaultText, Key};
 pub use keys::{GROUPS, Group, all as all_keys, names as key_names};
 pub use load::{Loaded, load};
 pub use loss_config::{HuberSchedule, LossConfig, LossType, NoiseConfig};
+pub use network_config::{DoraAxis, NETWORK_BLOCKS, NetworkConfig, NetworkType};
 pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
 pub use reference::reference_page;
 pub use suggest::nearest;

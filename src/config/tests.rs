@@ -170,6 +170,7 @@ fn every_key_reaches_its_field() {
         lora_rank: 16,
         lora_alpha: 8.0,
         lora_target: LoraTarget::Transformer,
+        network: NetworkConfig::default(),
         network_weights: Some("e.safetensors".into()),
         epochs: 7,
         max_train_steps: Some(100),

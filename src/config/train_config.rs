@@ -3,6 +3,7 @@
 
 use super::{
     loss_config::{LossConfig, NoiseConfig},
+    network_config::NetworkConfig,
     optimizers::OptimizerSettings,
 };
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub struct TrainConfig {
     /// ΔW = (alpha / rank) · up · down.
     pub lora_alpha: f64,
     pub lora_target: LoraTarget,
+    pub network: NetworkConfig,
     /// A LoRA file to start from.
     pub network_weights: Option<PathBuf>,
 
@@ -223,6 +225,7 @@ impl TrainConfig {
             lora_rank: 8,
             lora_alpha: 0.0,
             lora_target: LoraTarget::Attention,
+            network: NetworkConfig::default(),
             network_weights: None,
             epochs: 10,
             max_train_steps: None,
