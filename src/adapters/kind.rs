@@ -96,14 +96,17 @@ impl Kind {
         }
     }
 
+    /// The alpha that files state, by which readers come to the same factor.
+    pub fn stated_alpha(self, site: &Site, rank: usize, alpha: f32) -> f32 {
+        match self {
+            Self::Lokr { factor } if lokr::is_whole_at(site, rank, factor) => rank as f32,
+            _ => alpha,
+        }
+    }
+
     /// Whether the strength has to be blended in, since the change is not linear in it.
     pub fn blends(self) -> bool {
         matches!(self, Self::Dora { .. })
-    }
-
-    /// Whether the adapter stands beside its layer, so that what flows through it can be dropped.
-    pub fn can_drop(self) -> bool {
-        matches!(self, Self::Lora)
     }
 
     /// How a layer with this module is to be recorded.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     gpu::Gpu,
     nn::{Adapters, Dropped},
+    ops::{self, Capped},
     tape::{Tape, Value},
     weights::lora::{AdapterModule, AdapterTensor, SavePrecision, Site, UP},
 };
@@ -42,6 +43,8 @@ struct Module {
     specs: Vec<TensorSpec>,
     tensors: Range<usize>,
     factor: Factor,
+    /// As files state it.
+    alpha: f32,
 }
 
 /// The adapters in training.
@@ -73,7 +76,8 @@ impl AdapterSet {
                 tensors.push((shape.clone(), group));
             }
             let factor = kind.factor(&plan.site, plan.rank, plan.alpha);
-            modules.push(Module { plan, specs, tensors: first..tensors.len(), factor });
+            let alpha = kind.stated_alpha(&plan.site, plan.rank, plan.alpha);
+            modules.push(Module { plan, specs, tensors: first..tensors.len(), factor, alpha });
         }
         let store = Store::new(tensors, max_binding, accumulate);
         let blend = [Factor::fixed(-1.0), Factor::by_strength(-1.0)].into_iter().filter(|_| kind.blends());
@@ -152,14 +156,15 @@ impl AdapterSet {
     pub fn modules_of(&self, values: Vec<Vec<f32>>) -> Vec<AdapterModule> {
         let mut values = values.into_iter();
         let module = |module: &Module| {
-            let SitePlan { site, rank, alpha, .. } = &module.plan;
+            let SitePlan { site, rank, .. } = &module.plan;
+            let alpha = module.alpha;
             let tensor = |spec: &TensorSpec| AdapterTensor {
                 name: spec.name,
                 shape: spec.shape.shape.clone(),
                 values: values.next().expect("values of every tensor"),
             };
             let tensors = module.specs.iter().map(tensor).collect();
-            AdapterModule { site: site.clone(), rank: *rank, alpha: *alpha, tensors }
+            AdapterModule { site: site.clone(), rank: *rank, alpha, tensors }
         };
         self.modules.iter().map(module).collect()
     }
@@ -223,6 +228,19 @@ impl AdapterSet {
         module.specs.iter().zip(module.tensors.clone()).map(value).collect()
     }
 
+    /// Records that the change of every LoRA that is updated keeps to a `largest` (1) norm; see [`ops::cap_norm`].
+    ///
+    /// # Panics
+    /// Where the adapters are of another kind.
+    pub fn record_cap(&self, tape: &mut Tape, largest: Value, clip: Value) {
+        assert_eq!(self.kind, Kind::Lora, "only a LoRA's norm is capped");
+        for module in self.modules.iter().filter(|module| self.store.is_trained(module.tensors.start)) {
+            let tensors = self.tensors_on(tape, module);
+            let scale = self.scales.on(tape, module.factor);
+            ops::cap_norm(tape, Capped { down: tensors[0], up: tensors[1], scale }, largest, clip);
+        }
+    }
+
     /// Lets the gradients of [`RecordedAdapters::parameters`] be computed into the store.
     ///
     /// # Panics
@@ -238,14 +256,14 @@ impl AdapterSet {
 impl Module {
     /// The values of this module's tensors in the one of `modules` for the same site.
     fn values_in(&self, modules: &[AdapterModule]) -> Result<Vec<Vec<f32>>> {
-        let SitePlan { site, rank, alpha, .. } = &self.plan;
-        let path = &site.path;
+        let SitePlan { site, rank, .. } = &self.plan;
+        let (path, alpha) = (&site.path, self.alpha);
         let found = modules.iter().find(|module| module.site.part == site.part && module.site.path == *path);
         let found = found.with_context(|| {
             format!("the LoRA to start from has nothing for `{path}`; train it with the same `lora_target`")
         })?;
         ensure!(
-            found.rank == *rank && found.alpha == *alpha,
+            found.rank == *rank && found.alpha == alpha,
             "the LoRA to start from has rank {} and alpha {} at `{path}`, the configuration asks for rank {rank} and \
              alpha {alpha}; set `lora_rank: {}` and `lora_alpha: {}`",
             found.rank,

@@ -44,7 +44,7 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let built = builder.finish("U-Net")?;
     let trained = workload.trained(gpu.caps().max_binding, &built.sites);
     let plans = trained.plan(gpu, (&unet, None), &[workload.shape()], &workload.options())?;
-    let memory = MemoryPlan::new(&built, &trained, &plans, None);
+    let memory = MemoryPlan::new(built.bytes(), &trained, &plans, None);
     built.upload(gpu, |_| {})?;
     let frozen = |site: &Site| weights.matrix(site);
     trained.load(gpu, &trained.adapters.initial(0, &frozen)?)?;

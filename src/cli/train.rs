@@ -95,7 +95,10 @@ fn report(summary: &RunSummary, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{steps} step{plural} in {seconds:.0} s, at most {waited:.1} % of it waiting for data")?;
     writeln!(out, "probe loss {first_held:.5} before, {last_held:.5} after")?;
     writeln!(out, "for a Stable Diffusion WebUI, copy into its models/Lora folder:\n  {}", files.kohya.display())?;
-    writeln!(out, "for diffusers (not for a WebUI):\n  {}", files.diffusers.display())?;
+    match &files.diffusers {
+        Some(path) => writeln!(out, "for diffusers (not for a WebUI):\n  {}", path.display())?,
+        None => writeln!(out, "there is no file for diffusers, whose layout does not have this kind of adapter")?,
+    }
     if let Some(previews) = &summary.previews {
         writeln!(out, "what it draws, without it and at three strengths:\n  {}", previews.display())?;
     }

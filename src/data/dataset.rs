@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::captions::{Captions, from_sidecars, from_table};
 use super::folder::PictureFolder;
 use super::names::{counted, file_name, name_list};
-use super::tokenizer::{ClipTokenizer, MAX_CAPTION_TOKENS};
+use super::tokenizer::ClipTokenizer;
 
 /// Names of a table that is used without being asked for.
 const DEFAULT_TABLES: [&str; 2] = ["metadata.csv", "metadata.jsonl"];
@@ -26,6 +26,8 @@ pub struct DatasetOptions {
     pub allow_missing_captions: bool,
     /// How often an epoch shows each picture, times N in a folder `N_name`.
     pub num_repeats: usize,
+    /// Tokens of a caption that are trained on.
+    pub max_token_length: usize,
 }
 
 /// A picture and its caption.
@@ -65,7 +67,7 @@ impl Dataset {
         check_missing(options, &folder, &found)?;
         let mut warnings = file_warnings(&folder, &found);
         let examples = examples(folder, &found.captions);
-        warnings.extend(caption_warnings(&examples, tokenizer)?);
+        warnings.extend(caption_warnings(&examples, tokenizer, options.max_token_length)?);
         Ok(Self { examples, notes: found.notes, warnings })
     }
 }
@@ -142,15 +144,15 @@ fn file_warnings(folder: &PictureFolder, found: &Captions) -> Vec<String> {
     .collect()
 }
 
-fn caption_warnings(examples: &[Example], tokenizer: &ClipTokenizer) -> Result<Vec<String>> {
+fn caption_warnings(examples: &[Example], tokenizer: &ClipTokenizer, longest: usize) -> Result<Vec<String>> {
     let named = |is_meant: &dyn Fn(&Example) -> bool| {
         examples.iter().filter(|example| is_meant(example)).map(|example| file_name(&example.path)).collect()
     };
     let mut long = Vec::new();
     for example in examples {
-        let encoded = tokenizer.encode(&example.caption)?;
-        if encoded.truncated {
-            long.push(format!("{} ({} tokens)", file_name(&example.path), encoded.token_count));
+        let tokens = tokenizer.tokens(&example.caption)?.len();
+        if tokens > longest {
+            long.push(format!("{} ({tokens} tokens)", file_name(&example.path)));
         }
     }
     let warnings = [
@@ -159,7 +161,7 @@ fn caption_warnings(examples: &[Example], tokenizer: &ClipTokenizer) -> Result<V
             "captions mostly not in Latin letters, while the text encoder of SD v1.5 knows English",
             named(&|example| mostly_not_latin(&example.caption)),
         ),
-        counted(&format!("captions cut after {MAX_CAPTION_TOKENS} tokens"), long),
+        counted(&format!("captions cut after {longest} tokens"), long),
     ];
     Ok(warnings.into_iter().flatten().collect())
 }
@@ -193,6 +195,7 @@ mod tests {
             caption_extension: None,
             allow_missing_captions: false,
             num_repeats: 1,
+            max_token_length: 75,
         }
     }
 

@@ -80,11 +80,28 @@ impl ClipTokenizer {
     pub fn encode(&self, caption: &str) -> Result<Encoded> {
         let tokens = self.tokens(caption)?;
         let kept = &tokens[..tokens.len().min(MAX_CAPTION_TOKENS)];
-        let mut ids = [END_TOKEN; CONTEXT_LENGTH];
-        ids[0] = BEGIN_TOKEN;
-        ids[1..=kept.len()].copy_from_slice(kept);
-        Ok(Encoded { ids, token_count: tokens.len(), truncated: kept.len() < tokens.len() })
+        let truncated = kept.len() < tokens.len();
+        Ok(Encoded { ids: marked(kept), token_count: tokens.len(), truncated })
     }
+
+    /// The ids of a caption in `chunks` passes of 77, each of at most [`MAX_CAPTION_TOKENS`] tokens between a begin and an
+    /// end mark, as sd-scripts cuts them (`strategy_sd.py`); what is longer is cut off.
+    pub fn encode_chunks(&self, caption: &str, chunks: usize) -> Result<Vec<u32>> {
+        let tokens = self.tokens(caption)?;
+        let chunk = |index: usize| {
+            let rest = &tokens[tokens.len().min(index * MAX_CAPTION_TOKENS)..];
+            marked(&rest[..rest.len().min(MAX_CAPTION_TOKENS)])
+        };
+        Ok((0..chunks).flat_map(chunk).collect())
+    }
+}
+
+/// Begin mark, tokens, end marks to the end.
+fn marked(tokens: &[u32]) -> [u32; CONTEXT_LENGTH] {
+    let mut ids = [END_TOKEN; CONTEXT_LENGTH];
+    ids[0] = BEGIN_TOKEN;
+    ids[1..=tokens.len()].copy_from_slice(tokens);
+    ids
 }
 
 fn read_merges() -> Result<Merges> {

@@ -35,6 +35,10 @@ pub enum Purpose {
     InputPerturbation = 9,
     /// Strengths that are drawn once for an update; the sample is 0.
     NoiseStrength = 10,
+    /// Which ranks of a LoRA are left out for a picture.
+    RankDropout = 11,
+    /// Which modules of a LoRA are left out in a step.
+    ModuleDropout = 12,
 }
 
 /// The numbers of one (seed, purpose, step, sample).

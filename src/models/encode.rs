@@ -1,5 +1,7 @@
 //! The frozen encoders: captions to text embeddings, pictures to latents. Each lives only as long as it is needed.
 
+use std::rc::Rc;
+
 use anyhow::{Result, ensure};
 
 use crate::{
@@ -16,7 +18,7 @@ const LOG_VARIANCE: (f32, f32) = (-30.0, 20.0);
 
 /// CLIP's text encoder, compiled for a number of prompts at once.
 pub struct TextEncoder<'a> {
-    model: ClipText<'a>,
+    model: Rc<ClipText<'a>>,
     program: Program,
     embedded: Input,
     batch: usize,
@@ -44,6 +46,19 @@ impl<'a> TextEncoder<'a> {
         let builder = Builder::new(tensors);
         let model = ClipText::new(&builder, ClipTextConfig::of(tensors)?);
         builder.finish("text encoder")?.upload(gpu, |_| {})?;
+        Ok(Self::over(gpu, Rc::new(model), batch, record)?)
+    }
+
+    /// As [`TextEncoder::adapted`], over a model whose weights are on the device already.
+    ///
+    /// # Errors
+    /// A failure of the device.
+    pub fn over(
+        gpu: &Gpu,
+        model: Rc<ClipText<'a>>,
+        batch: usize,
+        record: impl FnOnce(&mut Tape) -> Adapters,
+    ) -> Result<Self, GpuError> {
         let mut tape = Tape::new();
         let embedded = tape.input("embedded", &[batch, model.config.positions, model.config.width]);
         let adapters = record(&mut tape);

@@ -66,7 +66,30 @@ fn encode_with(
     let stack = loras.stack(Part::TextEncoder);
     let encoder = TextEncoder::adapted(gpu, tensors, 1, |tape| stack.record(tape))?;
     stack.upload(gpu);
-    let mut encoder = PromptEncoder { gpu, encoder, stack, known: HashMap::new() };
+    guides(PromptEncoder { gpu, encoder: &encoder, stack, known: HashMap::new() }, tokenizer, loras, drawings)
+}
+
+/// Encodes the prompts of all drawings with an encoder that is on the device and adapted as it was recorded.
+///
+/// # Errors
+/// As [`encode_prompts`].
+pub fn encode_prompts_with(
+    gpu: &Gpu,
+    encoder: &TextEncoder<'_>,
+    tokenizer: &ClipTokenizer,
+    drawings: &[Drawing],
+) -> Result<Vec<Guide>> {
+    let loras = LoraSet::default();
+    let stack = loras.stack(Part::TextEncoder);
+    guides(PromptEncoder { gpu, encoder, stack, known: HashMap::new() }, tokenizer, &loras, drawings)
+}
+
+fn guides(
+    mut encoder: PromptEncoder<'_>,
+    tokenizer: &ClipTokenizer,
+    loras: &LoraSet,
+    drawings: &[Drawing],
+) -> Result<Vec<Guide>> {
     let guide = |drawing: &Drawing| {
         let mut prompt = chunks(&drawing.prompt, tokenizer)?;
         let mut negative = chunks(&drawing.negative_prompt, tokenizer)?;
@@ -99,7 +122,7 @@ pub fn guide_tokens(drawing: &Drawing, tokenizer: &ClipTokenizer) -> Result<usiz
 /// The compiled text encoder, and what it has encoded.
 struct PromptEncoder<'a> {
     gpu: &'a Gpu,
-    encoder: TextEncoder<'a>,
+    encoder: &'a TextEncoder<'a>,
     stack: LoraStack,
     known: HashMap<Key, Rc<[f32]>>,
 }

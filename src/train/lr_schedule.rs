@@ -47,6 +47,12 @@ impl LrSchedule {
         }
     }
 
+    /// The same for a parameter group of another rate.
+    #[must_use]
+    pub fn at_rate(&self, base_rate: f64) -> Self {
+        Self { base_rate, ..*self }
+    }
+
     /// Optimizer steps of the warm-up.
     pub fn warmup_steps(&self) -> u32 {
         self.warmup_steps

@@ -61,9 +61,14 @@ pub fn initial(seed: u64, index: usize, site: &Site, rank: usize, factor: i32) -
     tensors(site, rank, factor).into_iter().enumerate().map(values).collect()
 }
 
+/// Whether both factors stand whole.
+pub fn is_whole_at(site: &Site, rank: usize, factor: i32) -> bool {
+    is_whole(sizes(site, factor), rank)
+}
+
 /// alpha / rank; 1 where both factors stand whole, as LyCORIS and all readers have it.
 pub fn factor_of_change(site: &Site, rank: usize, alpha: f32, factor: i32) -> f32 {
-    if is_whole(sizes(site, factor), rank) { 1.0 } else { alpha / rank as f32 }
+    if is_whole_at(site, rank, factor) { 1.0 } else { alpha / rank as f32 }
 }
 
 /// ΔW = scale · w1 ⊗ w2

@@ -150,7 +150,7 @@ impl Training {
         let initial = adapters.modules_from(|site, spec| case.adapter_tensor(site, spec))?;
         let optimizer = Optimizer::new(&case.optimizer);
         let trained = Trained::new(adapters, groups, optimizer, LossScale::for_activations(DType::F32));
-        let trained = trained.averaged(case.adapted.average);
+        let trained = trained.averaged(case.adapted.average).capped(case.adapted.max_norm);
         let text = text.map(|model| TrainedText { model, clip_skip: case.adapted.clip_skip });
         let options = step_options(case, options, text.is_some());
         let plans = trained.plan(gpu, (unet, text), &[case.shape(texts.tokens)], &options)?;

@@ -8,13 +8,13 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    config::{self, TrainConfig},
+    config::{self, NetworkType, TrainConfig},
     data::sheet::DataSheet,
     weights::{
         Checkpoint,
         lora::{
-            AdapterModule, BucketCount, DatasetDir, LoraMetadata, LossMetadata, SavePrecision, write_diffusers,
-            write_kohya,
+            AdapterModule, Algorithm, BucketCount, DatasetDir, LoraMetadata, LossMetadata, NetworkMetadata,
+            SavePrecision, diffusers_lacks, write_diffusers, write_kohya,
         },
         write_atomically,
     },
@@ -32,8 +32,8 @@ pub struct Output {
 pub struct SavedFiles {
     /// For WebUIs.
     pub kohya: PathBuf,
-    /// For diffusers.
-    pub diffusers: PathBuf,
+    /// For diffusers, whose layout does not have every kind of adapter.
+    pub diffusers: Option<PathBuf>,
 }
 
 impl Output {
@@ -77,9 +77,12 @@ impl Output {
         let kohya = self.folder.join(format!("{stem}.safetensors"));
         let diffusers = self.folder.join("diffusers").join("pytorch_lora_weights.safetensors");
         write_kohya(&kohya, modules, &self.metadata, self.precision)?;
+        if diffusers_lacks(modules).is_some() {
+            return Ok(SavedFiles { kohya, diffusers: None });
+        }
         create_folder(&self.folder.join("diffusers"))?;
         write_diffusers(&diffusers, modules, self.precision)?;
-        Ok(SavedFiles { kohya, diffusers })
+        Ok(SavedFiles { kohya, diffusers: Some(diffusers) })
     }
 }
 
@@ -143,7 +146,9 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         num_epochs: run.epochs as usize,
         max_train_steps: run.steps as usize,
         learning_rate: config.learning_rate,
-        unet_lr: Some(config.unet_lr),
+        network: network_metadata(config),
+        unet_lr: (!config.network.network_train_text_encoder_only).then_some(config.unet_lr),
+        text_encoder_lr: config.network.train_text_encoder.then_some(config.network.text_encoder_lr),
         optimizer: config.optimizer.python_call(),
         lr_scheduler: config.lr_scheduler.name().to_owned(),
         lr_warmup_steps: run.warmup_steps as usize,
@@ -160,6 +165,27 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         tags: (!config.provenance.tags.is_empty()).then(|| config.provenance.tags.join(", ")),
         trigger_phrase: config.provenance.trigger_phrase.clone(),
         ..LoraMetadata::default()
+    }
+}
+
+fn network_metadata(config: &TrainConfig) -> NetworkMetadata {
+    let network = &config.network;
+    let conv = (network.conv_dim > 0).then_some((network.conv_dim as usize, network.conv_alpha));
+    let algorithm = match network.network_type {
+        NetworkType::Lora => Algorithm::Lora,
+        NetworkType::Dora => Algorithm::Dora { by_output: network.dora_axis == config::DoraAxis::Output },
+        NetworkType::Loha => Algorithm::Loha,
+        NetworkType::Lokr => Algorithm::Lokr { factor: network.lokr_factor },
+    };
+    NetworkMetadata {
+        algorithm,
+        conv,
+        rs_lora: network.rs_lora,
+        network_dropout: network.network_dropout,
+        rank_dropout: network.rank_dropout,
+        module_dropout: network.module_dropout,
+        scale_weight_norms: network.scale_weight_norms,
+        max_token_length: network.max_token_length as usize,
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::weights::hashing::ModelHashes;
 
 use super::loss_metadata::LossMetadata;
+use super::network_metadata::NetworkMetadata;
 
 /// Pictures of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub struct LoraMetadata {
     /// `no`, `fp16` or `bf16`.
     pub mixed_precision: String,
     pub loss: LossMetadata,
+    pub network: NetworkMetadata,
     /// Whether the model predicts velocity instead of noise.
     pub v_prediction: bool,
     pub clip_skip: usize,
@@ -85,19 +87,17 @@ impl LoraMetadata {
     /// The header entries, without hashes of the tensors.
     pub(super) fn to_header(&self) -> BTreeMap<String, String> {
         let sections =
-            [self.network(), self.base_model(), self.run(), self.optimization(), self.data(), self.modelspec()];
-        let entries = sections.into_iter().flatten().chain(self.loss.entries());
+            [self.sizes(), self.base_model(), self.run(), self.optimization(), self.data(), self.modelspec()];
+        let entries = sections.into_iter().flatten().chain(self.loss.entries()).chain(self.network.entries());
         entries.map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
-    fn network(&self) -> Vec<(&'static str, String)> {
+    fn sizes(&self) -> Vec<(&'static str, String)> {
         vec![
             ("ss_v2", python_bool(false)),
             ("ss_base_model_version", "sd_v1".to_owned()),
-            ("ss_network_module", "networks.lora".to_owned()),
             ("ss_network_dim", self.rank.to_string()),
             ("ss_network_alpha", python_float(f64::from(self.alpha))),
-            ("ss_network_args", "{}".to_owned()),
         ]
     }
 

@@ -8,7 +8,9 @@ mod delta;
 mod keys;
 mod loss_metadata;
 mod metadata;
+mod network_metadata;
 mod read;
+mod read_adapters;
 mod refuse;
 mod values;
 mod write;
@@ -17,7 +19,9 @@ pub use super::site::{Part, Site, SiteKind};
 pub use delta::{Delta, WeightRef};
 pub use loss_metadata::LossMetadata;
 pub use metadata::{BucketCount, DatasetDir, LoraMetadata};
+pub use network_metadata::{Algorithm, NetworkMetadata};
 pub use read::{LoraFileContents, read, read_any};
+pub use read_adapters::{AdapterFileContents, read_adapters};
 pub use write::{SavePrecision, diffusers_lacks, write_diffusers, write_kohya};
 
 /// The LoRA of one linear layer or 1×1 convolution.

@@ -72,7 +72,7 @@ fn alpha_warning(path: &Path, count: usize) -> String {
 }
 
 /// The tensors of one module.
-type Tensors<'a> = BTreeMap<Role, Tensor<'a>>;
+pub(super) type Tensors<'a> = BTreeMap<Role, Tensor<'a>>;
 
 /// Tensors by the index of their module.
 struct Sorted<'a> {
@@ -115,7 +115,7 @@ fn sort_by_module<'a>(file: &'a SafetensorsFile, known_modules: &[Site], weights
 }
 
 /// Groups tensors by the name of their module; and the names of those that belong to none.
-fn by_name(file: &SafetensorsFile) -> Result<(BTreeMap<ModuleName, Tensors<'_>>, Vec<&str>)> {
+pub(super) fn by_name(file: &SafetensorsFile) -> Result<(BTreeMap<ModuleName, Tensors<'_>>, Vec<&str>)> {
     let mut modules: BTreeMap<ModuleName, Tensors> = BTreeMap::new();
     let mut unmatched = Vec::new();
     for tensor in file.tensors() {
@@ -131,7 +131,7 @@ fn by_name(file: &SafetensorsFile) -> Result<(BTreeMap<ModuleName, Tensors<'_>>,
 }
 
 /// Every module under its kohya name and under its diffusers path.
-fn index_by_name<'p>(modules: impl Iterator<Item = (Part, &'p String)>) -> HashMap<ModuleName, usize> {
+pub(super) fn index_by_name<'p>(modules: impl Iterator<Item = (Part, &'p String)>) -> HashMap<ModuleName, usize> {
     let names = |(index, (part, path)): (usize, (Part, &String))| {
         let flat = ModuleName::Flat(keys::kohya_name(part, path));
         let dotted = ModuleName::Dotted(part, path.clone());
@@ -140,7 +140,7 @@ fn index_by_name<'p>(modules: impl Iterator<Item = (Part, &'p String)>) -> HashM
     modules.enumerate().flat_map(names).collect()
 }
 
-fn refuse_unmatched(unmatched: &[&str], nothing_matched: bool) -> Result<()> {
+pub(super) fn refuse_unmatched(unmatched: &[&str], nothing_matched: bool) -> Result<()> {
     const SHOWN: usize = 3;
     if unmatched.is_empty() && nothing_matched {
         bail!("it holds no tensors");

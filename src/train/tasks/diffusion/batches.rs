@@ -9,7 +9,7 @@ use crate::{
     train::engine::Update,
 };
 
-use super::{inputs::Batch, latents::PreparedData, objective::Objective, recording::StepShape};
+use super::{dropping::DropRules, inputs::Batch, latents::PreparedData, objective::Objective, recording::StepShape};
 
 /// The examples of an epoch, each as often as it is repeated, and how they are cut into updates.
 pub struct BatchPlan {
@@ -57,11 +57,12 @@ pub struct SampleRules {
     pub latent_size: LatentSize,
     /// Rows of a compiled batch; short ones are padded with samples of weight 0.
     pub batch_size: usize,
+    pub dropped: DropRules,
 }
 
 impl SampleRules {
-    pub fn new(config: &TrainConfig, objective: Objective, shape: StepShape) -> Self {
-        Self { objective, seed: config.seed, latent_size: shape.latent(), batch_size: shape.batch }
+    pub fn new(config: &TrainConfig, objective: Objective, shape: StepShape, dropped: DropRules) -> Self {
+        Self { objective, seed: config.seed, latent_size: shape.latent(), batch_size: shape.batch, dropped }
     }
 
     /// The micro-batches of optimizer step `step` (from 1). The loss is the mean over all samples of the update.
@@ -82,6 +83,9 @@ impl SampleRules {
                 sample += 1;
             }
             batch.thresholds = self.objective.thresholds(&batch.timesteps);
+            let first = sample - examples.len();
+            batch.rank_masks = self.dropped.rank_masks(self.seed, step, first..sample);
+            batch.dropout_key = self.dropped.key(self.seed, step, first);
             self.pad(&mut batch);
             batches.push(batch);
         }
@@ -119,6 +123,7 @@ impl SampleRules {
         repeat(&mut batch.input_noise);
         repeat(&mut batch.thresholds);
         repeat(&mut batch.text);
+        batch.rank_masks.iter_mut().for_each(repeat);
         batch.timesteps.resize(self.batch_size, batch.timesteps[0]);
         batch.weights.resize(self.batch_size, 0.0);
     }

@@ -27,6 +27,7 @@ pub fn dataset_options(config: &TrainConfig) -> DatasetOptions {
         caption_extension: config.caption_extension.clone(),
         allow_missing_captions: config.allow_missing_captions,
         num_repeats: config.num_repeats as usize,
+        max_token_length: config.network.max_token_length as usize,
     }
 }
 

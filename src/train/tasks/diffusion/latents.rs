@@ -24,10 +24,13 @@ use crate::{
         encode::{LatentEncoder, TextEncoder},
     },
     train::events::{Event, Tell, say},
-    weights::PartTensors,
+    weights::{Checkpoint, PartTensors},
 };
 
-use super::material::Material;
+use super::{
+    material::{Material, Networks},
+    settings::text_chunks,
+};
 
 /// Prompts encoded at once.
 const TEXT_BATCH: usize = 8;
@@ -39,10 +42,10 @@ const PREPARED_AHEAD: usize = 2;
 pub struct PreparedData {
     /// Scaled latents of each example, (H, W, 4).
     pub latents: Vec<Vec<f32>>,
-    /// Text embeddings of the distinct captions, (tokens, width).
-    contexts: Vec<Vec<f32>>,
-    /// Each example's place in `contexts`.
-    context_of: Vec<usize>,
+    /// Of the distinct captions: text embeddings, (tokens, width), or embedded tokens for an encoder that is trained.
+    texts: Vec<Vec<f32>>,
+    /// Each example's place in `texts`.
+    text_of: Vec<usize>,
 }
 
 impl PreparedData {
@@ -50,16 +53,27 @@ impl PreparedData {
     ///
     /// # Errors
     /// A picture that does not decode, named; latents that are not finite; a failure of the device or the disk.
-    pub fn new(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Self> {
-        let (captions, context_of) = distinct_captions(&material.examples);
-        let contexts = encode_captions(gpu, material, config, &captions, tell)?;
+    pub fn new(
+        gpu: &Gpu,
+        material: &Material,
+        networks: &Networks<'_>,
+        config: &TrainConfig,
+        tell: &mut Tell<'_>,
+    ) -> Result<Self> {
+        let (captions, text_of) = distinct_captions(&material.examples);
+        let ids = |caption: &&str| material.tokenizer.encode_chunks(caption, text_chunks(config));
+        let ids: Vec<Vec<u32>> = captions.iter().map(ids).collect::<Result<_>>()?;
+        let texts = match &networks.text {
+            Some(model) => ids.iter().map(|ids| model.embed(ids, model.config.positions)).collect::<Result<_>>()?,
+            None => encode_captions(gpu, &material.checkpoint, config, (&captions, &ids), tell)?,
+        };
         let latents = encode_pictures(gpu, material, config, tell)?;
-        Ok(Self { latents, contexts, context_of })
+        Ok(Self { latents, texts, text_of })
     }
 
-    /// The text embedding of an example.
+    /// The text input of an example.
     pub fn text(&self, example: usize) -> &[f32] {
-        &self.contexts[self.context_of[example]]
+        &self.texts[self.text_of[example]]
     }
 }
 
@@ -72,37 +86,47 @@ fn distinct_captions(examples: &[Example]) -> (Vec<&str>, Vec<usize>) {
             captions.len() - 1
         })
     });
-    let context_of = places.collect();
-    (captions, context_of)
+    let text_of = places.collect();
+    (captions, text_of)
 }
 
+/// Text embeddings of captions, whose ids are given for each pass of the encoder.
 fn encode_captions(
     gpu: &Gpu,
-    material: &Material,
+    checkpoint: &Checkpoint,
     config: &TrainConfig,
-    captions: &[&str],
+    (captions, ids): (&[&str], &[Vec<u32>]),
     tell: &mut Tell<'_>,
 ) -> Result<Vec<Vec<f32>>> {
-    let batch = captions.len().min(TEXT_BATCH);
-    let encoder = TextEncoder::new(gpu, &material.checkpoint.text_encoder, batch)?;
-    let length = encoder.tokens();
+    let passes: Vec<u32> = ids.concat();
+    let chunks = text_chunks(config);
+    let batch = (captions.len() * chunks).min(TEXT_BATCH);
+    let encoder = TextEncoder::new(gpu, &checkpoint.text_encoder, batch)?;
+    let (length, width) = (encoder.tokens(), encoder.width());
     let phase = |done| Event::Phase { items: "captions encoded", done, of: captions.len() };
     tell(&phase(0));
-    let mut contexts = Vec::with_capacity(captions.len());
-    for chunk in captions.chunks(batch) {
-        let mut ids = Vec::with_capacity(batch * length);
-        for caption in chunk {
-            ids.extend(material.tokenizer.encode(caption)?.ids);
-        }
+    let mut states: Vec<f32> = Vec::with_capacity(passes.len() * width);
+    for pass in passes.chunks(batch * length) {
+        let mut ids = pass.to_vec();
         ids.resize(batch * length, END_TOKEN);
         let context = encoder.encode(gpu, &ids, config.clip_skip as usize)?;
-        contexts.extend(context.chunks_exact(length * encoder.width()).take(chunk.len()).map(<[f32]>::to_vec));
-        tell(&phase(contexts.len()));
+        states.extend(&context[..pass.len() * width]);
+        tell(&phase(states.len() / (chunks * length * width)));
     }
+    let contexts = states.chunks_exact(chunks * length * width).map(|states| joined(states, chunks, width));
+    let contexts: Vec<Vec<f32>> = contexts.collect();
     for (caption, context) in captions.iter().zip(&contexts) {
         ensure!(all_finite(context), "the text encoder gives values that are not finite for the caption {caption:?}");
     }
     Ok(contexts)
+}
+
+/// What [`ops::join_chunks`](crate::ops::join_chunks) makes of one text's states.
+fn joined(states: &[f32], chunks: usize, width: usize) -> Vec<f32> {
+    let pass = states.len() / chunks;
+    let inner = states.chunks_exact(pass).flat_map(|states| &states[width..pass - width]);
+    let (first, last) = (&states[..width], &states[states.len() - width..]);
+    first.iter().chain(inner).chain(last).copied().collect()
 }
 
 fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<Vec<f32>>> {

@@ -1,6 +1,6 @@
 //! What a run is made of, opened and checked before anything is computed: pictures, captions, checkpoint, networks.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path, rc::Rc};
 
 use anyhow::{Context, Result};
 
@@ -10,17 +10,18 @@ use crate::{
     gpu::Gpu,
     models::{ClipText, ClipTextConfig, UNet, UNetConfig, VaeConfig, VaeEncoder},
     nn::{Builder, Built},
-    sample::loras::KnownModules,
     train::events::{Event, Tell, say},
     weights::{
         Checkpoint,
-        lora::{self, AdapterModule, Part},
+        lora::{self, AdapterModule, Part, Site},
     },
 };
 
 use super::{
     assembly::Trained,
     data::{choose_split, open_dataset, say_split},
+    recording::TrainedText,
+    settings::{rules, text_chunks},
 };
 
 /// Pictures, captions and the checkpoint.
@@ -54,22 +55,78 @@ impl Material {
     }
 }
 
-/// The networks that are trained on, built but not uploaded.
+/// The networks of a run, built but not uploaded.
 pub(super) struct Networks<'a> {
     pub unet: UNet,
-    pub built: Built<'a>,
-    /// Tokens of a text embedding.
-    pub tokens: usize,
+    unet_built: Built<'a>,
+    /// Where it is trained; else text is encoded once, before training.
+    pub text: Option<Rc<ClipText<'a>>>,
+    text_built: Option<Built<'a>>,
+    pub text_config: ClipTextConfig,
 }
 
 impl<'a> Networks<'a> {
     /// # Errors
     /// Missing or misshapen tensors.
-    pub fn build(checkpoint: &'a Checkpoint) -> Result<Self> {
-        let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
+    pub fn build(config: &TrainConfig, checkpoint: &'a Checkpoint) -> Result<Self> {
+        let rules = rules(config, 0);
+        let builder = match rules.unet {
+            Some(_) => Builder::adaptable(&checkpoint.unet, Part::Unet),
+            None => Builder::new(&checkpoint.unet),
+        };
         let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
-        Ok(Self { unet, built: builder.finish("U-Net")?, tokens })
+        let unet_built = builder.finish("U-Net")?;
+        let text_config = ClipTextConfig::of(&checkpoint.text_encoder)?;
+        let (mut text, mut text_built) = (None, None);
+        if rules.text.is_some() {
+            let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
+            text = Some(Rc::new(ClipText::new(&builder, text_config.clone())));
+            text_built = Some(builder.finish("text encoder")?);
+        }
+        Ok(Self { unet, unet_built, text, text_built, text_config })
+    }
+
+    /// Layers that adapters may stand on, the text encoder's first.
+    pub fn sites(&self) -> Vec<Site> {
+        self.built().flat_map(|built| built.sites.iter().cloned()).collect()
+    }
+
+    fn built(&self) -> impl Iterator<Item = &Built<'a>> {
+        self.text_built.iter().chain([&self.unet_built])
+    }
+
+    /// Bytes of device memory that the weights take.
+    pub fn bytes(&self) -> u64 {
+        self.built().map(Built::bytes).sum()
+    }
+
+    /// The text encoder as a step records it, where it is trained.
+    pub fn trained_text(&self, config: &TrainConfig) -> Option<TrainedText<'_>> {
+        self.text.as_deref().map(|model| TrainedText { model, clip_skip: config.clip_skip as usize })
+    }
+
+    /// Tokens of a text embedding.
+    pub fn tokens(&self, config: &TrainConfig) -> usize {
+        self.text_config.tokens(text_chunks(config))
+    }
+
+    /// Uploads all weights, counting megabytes.
+    ///
+    /// # Errors
+    /// A tensor that holds a value that is not finite; a failure of the device.
+    pub fn upload(&self, gpu: &Gpu, tell: &mut Tell<'_>) -> Result<()> {
+        const ITEMS: &str = "MB of the base model loaded";
+        let megabytes = |bytes: u64| (bytes / 1_000_000) as usize;
+        let of = megabytes(self.bytes());
+        let mut uploaded = 0;
+        for built in self.built() {
+            built.upload(gpu, |bytes| {
+                uploaded += bytes;
+                tell(&Event::Phase { items: ITEMS, done: megabytes(uploaded), of });
+            })?;
+        }
+        tell(&Event::Phase { items: ITEMS, done: of, of });
+        Ok(())
     }
 }
 
@@ -101,22 +158,41 @@ fn check_encoders(checkpoint: &Checkpoint) -> Result<()> {
     Ok(())
 }
 
-/// Reads `network_weights`; all modules of the base model count as known, so that a text encoder's part is recognized.
-pub(super) fn read_initial(path: &Path, checkpoint: &Checkpoint, tell: &mut Tell<'_>) -> Result<Vec<AdapterModule>> {
-    let contents = lora::read(path, &KnownModules::of(checkpoint)?.modules).context("network_weights")?;
+/// Reads `network_weights`: the adapters that stand on `sites`; what is there for a network that is not trained is said.
+pub(super) fn read_initial(
+    path: &Path,
+    networks: &Networks<'_>,
+    checkpoint: &Checkpoint,
+    tell: &mut Tell<'_>,
+) -> Result<Vec<AdapterModule>> {
+    let contents = lora::read_adapters(path, &adaptable_sites(checkpoint)?).context("network_weights")?;
     contents.warnings.iter().for_each(|warning| say(tell, &format!("warning: {warning}")));
-    let (unet, text): (Vec<_>, Vec<_>) =
-        contents.modules.into_iter().partition(|module| module.site.part == Part::Unet);
-    if !text.is_empty() {
+    let parts: HashSet<Part> = networks.sites().iter().map(|site| site.part).collect();
+    let is_trained = |module: &AdapterModule| parts.contains(&module.site.part);
+    let (trained, left): (Vec<_>, Vec<_>) = contents.modules.into_iter().partition(is_trained);
+    if let Some(first) = left.first() {
+        let (network, trained) = match first.site.part {
+            Part::TextEncoder => ("text encoder", "U-Net"),
+            Part::Unet => ("U-Net", "text encoder"),
+        };
+        let count = left.len();
         say(
             tell,
-            &format!(
-                "warning: network_weights: {} text encoder modules are left out: only the U-Net is trained",
-                text.len()
-            ),
+            &format!("warning: network_weights: {count} {network} modules are left out: only the {trained} is trained"),
         );
     }
-    Ok(unet.into_iter().map(AdapterModule::from).collect())
+    Ok(trained)
+}
+
+/// Everything in a checkpoint that an adapter can stand on.
+fn adaptable_sites(checkpoint: &Checkpoint) -> Result<Vec<Site>> {
+    let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
+    UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
+    let mut sites = builder.finish("U-Net")?.sites;
+    let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
+    ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
+    sites.extend(builder.finish("text encoder")?.sites);
+    Ok(sites)
 }
 
 /// Says how large the adapters are.
@@ -133,17 +209,4 @@ pub(super) fn say_adapters(trained: &Trained, config: &TrainConfig, tell: &mut T
             config.lora_alpha / f64::from(config.lora_rank),
         ),
     );
-}
-
-/// Uploads the U-Net, counting megabytes.
-pub(super) fn upload_unet(gpu: &Gpu, built: &Built<'_>, tell: &mut Tell<'_>) -> Result<()> {
-    let megabytes = |bytes: u64| (bytes / 1_000_000) as usize;
-    let of = megabytes(built.bytes());
-    let mut uploaded = 0;
-    built.upload(gpu, |bytes| {
-        uploaded += bytes;
-        tell(&Event::Phase { items: "MB of the U-Net loaded", done: megabytes(uploaded), of });
-    })?;
-    tell(&Event::Phase { items: "MB of the U-Net loaded", done: of, of });
-    Ok(())
 }

@@ -4,9 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use crate::{models::encode::BuiltDecoder, nn::Built};
-
-use crate::train::engine::Plans;
+use crate::{models::encode::BuiltDecoder, train::engine::Plans};
 
 use super::assembly::Trained;
 
@@ -23,9 +21,10 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    pub fn new(built: &Built<'_>, trained: &Trained, plans: &Plans, previews: Option<&BuiltDecoder<'_>>) -> Self {
+    /// `weights`: bytes of the networks that are trained on.
+    pub fn new(weights: u64, trained: &Trained, plans: &Plans, previews: Option<&BuiltDecoder<'_>>) -> Self {
         Self {
-            weights: built.bytes(),
+            weights,
             transformed_weights: plans.prepared_bytes(),
             lora_and_optimizer: trained.bytes(),
             vae_decoder: previews.map_or(0, BuiltDecoder::bytes),

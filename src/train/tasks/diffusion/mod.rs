@@ -4,6 +4,7 @@
 mod assembly;
 mod batches;
 mod data;
+mod dropping;
 mod inputs;
 mod latents;
 mod material;

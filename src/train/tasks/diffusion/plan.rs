@@ -59,7 +59,7 @@ impl Fitted {
         let least = smallest.memory.total() as f64 * 1e-9;
         let advice = advice(config, previews.is_some());
         if let Limit::Configured(_) = limit {
-            let weights = networks.built.bytes() as f64 * 1e-9;
+            let weights = networks.bytes() as f64 * 1e-9;
             bail!(
                 "{limit} cannot be met: these settings take {least:.2} GB at least, {weights:.2} GB of them for the base \
                  model. {advice}"
@@ -82,16 +82,17 @@ impl Fitted {
         networks: &Networks<'_>,
         previews: Option<(&PreviewSet, &BuiltDecoder<'_>)>,
     ) -> Result<Self> {
-        let Networks { unet, built, tokens } = networks;
-        let trained = trained(gpu, &config, &built.sites);
-        let mut plans = trained.plan(gpu, (unet, None), &[step_shape(&config, *tokens)], &step_options(&config))?;
+        let trained = trained(gpu, &config, networks);
+        let (shape, options) = (step_shape(&config, networks.tokens(&config)), step_options(&config));
+        let unet = &networks.unet;
+        let mut plans = trained.plan(gpu, (unet, networks.trained_text(&config)), &[shape], &options)?;
         let mut planned = None;
         if let Some((set, decoder)) = previews {
             let (guests, previews) = set.plan(gpu, unet, &trained.adapters, decoder, activations(&config))?;
             plans.share_slots(guests);
             planned = Some(previews);
         }
-        let memory = MemoryPlan::new(built, &trained, &plans, previews.map(|(_, decoder)| decoder));
+        let memory = MemoryPlan::new(networks.bytes(), &trained, &plans, previews.map(|(_, decoder)| decoder));
         Ok(Self { config, trained, plans, previews: planned, memory })
     }
 

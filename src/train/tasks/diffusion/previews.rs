@@ -2,7 +2,7 @@
 //!
 //! They share the step's memory slots, have random numbers of their own, and leave the LoRA's bits as they were.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, rc::Rc};
 
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
@@ -15,7 +15,7 @@ use crate::{
     gpu::{Gpu, GpuError},
     models::{
         UNet,
-        encode::{BuiltDecoder, LatentDecoder},
+        encode::{BuiltDecoder, LatentDecoder, TextEncoder},
     },
     sample::{
         denoiser::{Denoiser, DenoiserInputs, DenoiserShape},
@@ -25,7 +25,7 @@ use crate::{
         png,
         prompt::{editing::IS_PLAIN_TEXT, lora_tags::take_lora_tags},
         prompt_file::{PromptLine, parse_prompt, read_prompt_file},
-        text::{Guide, encode_prompts, guide_tokens},
+        text::{Guide, encode_prompts, encode_prompts_with, guide_tokens},
     },
     tape::{DType, Input, Plan, Program, Tape},
     train::{
@@ -36,7 +36,11 @@ use crate::{
     weights::{lora::SavePrecision, write_atomically},
 };
 
-use super::{assembly::Trained, material::Material, objective::prediction};
+use super::{
+    assembly::Trained,
+    material::{Material, Networks},
+    objective::prediction,
+};
 
 /// Strengths of the LoRA, in the order of a grid's columns.
 const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];
@@ -190,12 +194,26 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
     })
 }
 
-/// The text embeddings of the previews' prompts; the text encoder is on the device only meanwhile.
-///
-/// # Errors
-/// Missing tensors; a failure of the device.
-pub(super) fn encode(gpu: &Gpu, material: &Material, set: &PreviewSet) -> Result<Vec<Guide>> {
-    encode_prompts(gpu, &material.checkpoint, &material.tokenizer, &LoraSet::default(), &set.drawings)
+impl PlannedPreviews {
+    /// Encodes the prompts of `set`, where the text encoder is frozen and on the device only meanwhile; else compiles it as
+    /// it is trained.
+    ///
+    /// # Errors
+    /// Missing tensors; a failure of the device.
+    pub fn guides<'a>(
+        &self,
+        gpu: &Gpu,
+        (set, adapters): (&PreviewSet, &AdapterSet),
+        networks: &Networks<'a>,
+        material: &'a Material,
+    ) -> Result<Guides<'a>> {
+        let Some(model) = &networks.text else {
+            let (checkpoint, tokenizer) = (&material.checkpoint, &material.tokenizer);
+            return Ok(Guides::Fixed(encode_prompts(gpu, checkpoint, tokenizer, &LoraSet::default(), &set.drawings)?));
+        };
+        let record = |tape: &mut Tape| adapters.record(tape, &self.scales, &|_| None).adapters;
+        Ok(Guides::Trained(TextEncoder::over(gpu, Rc::clone(model), 1, record)?, &material.tokenizer))
+    }
 }
 
 /// A grid of previews.
@@ -208,11 +226,19 @@ pub(super) struct Drawn {
     pub note: Option<String>,
 }
 
+/// Where the text embeddings of previews come from.
+pub(super) enum Guides<'a> {
+    /// Encoded once, by a frozen text encoder.
+    Fixed(Vec<Guide>),
+    /// Encoded anew each time, by the text encoder in training.
+    Trained(TextEncoder<'a>, &'a ClipTokenizer),
+}
+
 /// Draws previews of a LoRA in training.
-pub(super) struct Previews {
+pub(super) struct Previews<'a> {
     set: PreviewSet,
     scales: Scales,
-    guides: Vec<Guide>,
+    guides: Guides<'a>,
     denoisers: Vec<Denoiser>,
     decoders: Vec<((usize, usize), LatentDecoder)>,
     /// The base model's pictures, which stay the same.
@@ -223,11 +249,11 @@ pub(super) struct Previews {
     name: String,
 }
 
-impl Previews {
+impl<'a> Previews<'a> {
     /// Takes the compiled [`PreviewSet::plan`].
     pub fn new(
         (set, planned): (PreviewSet, PlannedPreviews),
-        guides: Vec<Guide>,
+        guides: Guides<'a>,
         programs: Vec<Program>,
         unet: &UNet,
         config: &TrainConfig,
@@ -291,6 +317,10 @@ impl Previews {
     /// Every prompt at one strength.
     fn pictures(&self, gpu: &Gpu, strength: f32, stop: &StopRequest) -> Result<Vec<RgbImage>> {
         self.scales.set_strength(gpu, strength);
+        let guides = match &self.guides {
+            Guides::Fixed(guides) => guides,
+            Guides::Trained(encoder, tokenizer) => &encode_prompts_with(gpu, encoder, tokenizer, &self.set.drawings)?,
+        };
         let draw = |((drawing, shape), guide): ((&Drawing, &DenoiserShape), &Guide)| {
             let denoiser = self.denoisers.iter().find(|denoiser| denoiser.shape == *shape).expect("one for each shape");
             denoiser.set_context(gpu, &guide.prompt, &guide.negative);
@@ -303,7 +333,7 @@ impl Previews {
             let (_, decoder) = self.decoders.iter().find(|(known, _)| *known == size).expect("one for each size");
             picture(gpu, decoder, &latents)
         };
-        self.set.drawings.iter().zip(&self.set.shapes).zip(&self.guides).map(draw).collect()
+        self.set.drawings.iter().zip(&self.set.shapes).zip(guides).map(draw).collect()
     }
 }
 

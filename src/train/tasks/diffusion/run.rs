@@ -26,9 +26,9 @@ use crate::{
 use super::{
     assembly::Trained,
     latents::PreparedData,
-    material::{Material, Networks, read_initial, say_adapters, upload_unet},
+    material::{Material, Networks, read_initial, say_adapters},
     plan::Fitted,
-    previews::{self, PreviewSet, Previews},
+    previews::{PreviewSet, Previews},
     task::{Batching, DiffusionTask},
 };
 
@@ -67,8 +67,9 @@ pub fn run(
 ) -> Result<Option<RunSummary>> {
     let mut tell = |event: &Event<'_>| forward(watch, event, &options.stop);
     let material = Material::open(config, &mut tell)?;
-    let networks = Networks::build(&material.checkpoint)?;
-    let initial = config.network_weights.as_deref().map(|path| read_initial(path, &material.checkpoint, &mut tell));
+    let networks = Networks::build(config, &material.checkpoint)?;
+    let initial =
+        config.network_weights.as_deref().map(|path| read_initial(path, &networks, &material.checkpoint, &mut tell));
     let initial = initial.transpose()?;
     let previews = PreviewSet::new(config, &material.tokenizer, &mut tell)?;
     let decoder = previews.is_some().then(|| BuiltDecoder::new(&material.checkpoint.vae)).transpose()?;
@@ -83,9 +84,11 @@ pub fn run(
     check_writable(&config.output_dir).context("output_dir")?;
     let Fitted { config, trained, plans, previews: planned, .. } = fitted;
     let (data, guides) = gpu.compile_during(&plans.kernels(), || -> Result<_> {
-        let data = PreparedData::new(gpu, &material, &config, &mut tell)?;
-        let guides = previews.as_ref().map(|set| previews::encode(gpu, &material, set)).transpose()?;
-        upload_unet(gpu, &networks.built, &mut tell)?;
+        let data = PreparedData::new(gpu, &material, &networks, &config, &mut tell)?;
+        networks.upload(gpu, &mut tell)?;
+        let set = previews.as_ref().zip(planned.as_ref());
+        let guides = set.map(|(set, planned)| planned.guides(gpu, (set, &trained.adapters), &networks, &material));
+        let guides = guides.transpose()?;
         decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
         Ok((data, guides))
     })?;
@@ -98,7 +101,7 @@ pub fn run(
     };
     trained.load(gpu, &initial)?;
     save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
-    let batching = Batching::new(&config, &networks, &data, &material);
+    let batching = Batching::new(&config, &networks, &trained, &data, &material);
     let run = Prepared { gpu, config: &config, material: &material, trained: &trained, programs: &programs, options };
     run.train(&data, batching, previews, &mut tell).map(Some)
 }
@@ -125,7 +128,7 @@ impl Prepared<'_> {
         &self,
         data: &PreparedData,
         batching: Batching,
-        previews: Option<Previews>,
+        previews: Option<Previews<'_>>,
         tell: &mut Tell<'_>,
     ) -> Result<RunSummary> {
         let Self { gpu, config, material, trained, programs, options } = *self;

@@ -1,46 +1,122 @@
 //! What a configuration means for the passes of a training.
 
 use crate::{
-    adapters::{AdapterSet, Kind, Rules, Size, UnetRules},
-    config::{GradientCheckpointing, MixedPrecision, TrainConfig},
+    adapters::{AdapterSet, BLOCKS, Kind, MIDDLE, Rules, Size, TextRules, UnetRules},
+    config::{self, GradientCheckpointing, MixedPrecision, NetworkConfig, NetworkType, TrainConfig},
+    data::tokenizer::MAX_CAPTION_TOKENS,
     gpu::Gpu,
-    optim::Optimizer,
+    ops::DoraAxis,
+    optim::{EmaRule, Optimizer},
     tape::{Checkpointing, DType},
     train::engine::LossScale,
-    weights::lora::Site,
 };
 
 use super::{
     assembly::Trained,
+    material::Networks,
     objective::Objective,
     recording::{Dropouts, StepOptions, StepShape},
 };
 
-/// The adapters that the configuration asks for, on those of `sites` that it targets, with their optimizer.
-pub(super) fn trained(gpu: &Gpu, config: &TrainConfig, sites: &[Site]) -> Trained {
-    let (plans, groups) = rules(config).plans(sites);
+/// The adapters that the configuration asks for, with their optimizer.
+pub(super) fn trained(gpu: &Gpu, config: &TrainConfig, networks: &Networks<'_>) -> Trained {
+    let (plans, groups) = rules(config, networks.text_config.layers).plans(&networks.sites());
     let accumulate = config.gradient_accumulation_steps > 1;
-    let adapters = AdapterSet::new(Kind::Lora, plans, gpu.caps().max_binding, accumulate);
+    let adapters = AdapterSet::new(kind(&config.network), plans, gpu.caps().max_binding, accumulate);
     let loss_scale = LossScale::for_activations(activations(config));
+    let network = &config.network;
+    let average = network.use_ema.then_some(EmaRule::Diffusers {
+        decay: network.ema_decay,
+        min_decay: 0.0,
+        update_after_step: 0,
+        warmup: None,
+    });
     Trained::new(adapters, groups, Optimizer::new(&config.optimizer), loss_scale)
+        .averaged(average)
+        .capped((network.scale_weight_norms > 0.0).then_some(network.scale_weight_norms as f32))
 }
 
-/// What is adapted, and how.
-fn rules(config: &TrainConfig) -> Rules {
-    let unet = UnetRules {
+fn kind(network: &NetworkConfig) -> Kind {
+    match network.network_type {
+        NetworkType::Lora => Kind::Lora,
+        NetworkType::Dora => {
+            let axis = match network.dora_axis {
+                config::DoraAxis::Input => DoraAxis::In,
+                config::DoraAxis::Output => DoraAxis::Out,
+            };
+            Kind::Dora { axis, detached: false }
+        }
+        NetworkType::Loha => Kind::Loha,
+        NetworkType::Lokr => Kind::Lokr { factor: network.lokr_factor },
+    }
+}
+
+/// What is adapted, and how; `layers` are those of the text encoder.
+pub(super) fn rules(config: &TrainConfig, layers: usize) -> Rules {
+    let network = &config.network;
+    let size = size(network, config.lora_rank as usize, config.lora_alpha);
+    let text = network.train_text_encoder && network.text_encoder_lr > 0.0;
+    Rules {
+        unet: (!network.network_train_text_encoder_only).then(|| unet_rules(config, size)),
+        text: text.then(|| TextRules {
+            size,
+            rate: network.text_encoder_lr,
+            up_ratio: network.loraplus_text_encoder_lr_ratio,
+            layers: (layers + 1).saturating_sub(config.clip_skip as usize),
+        }),
+    }
+}
+
+fn unet_rules(config: &TrainConfig, whole: Size) -> UnetRules {
+    let network = &config.network;
+    let sized = |rank: u32, alpha: f64| size(network, rank as usize, alpha);
+    UnetRules {
         target: config.lora_target,
-        size: Size { rank: config.lora_rank as usize, alpha: config.lora_alpha as f32 },
-        conv: None,
-        blocks: None,
-        conv_blocks: None,
+        size: whole,
+        conv: (network.conv_dim > 0).then(|| sized(network.conv_dim, network.conv_alpha)),
+        blocks: block_sizes(network, &network.block_dims, &network.block_alphas, config.lora_alpha),
+        conv_blocks: block_sizes(network, &network.conv_block_dims, &network.conv_block_alphas, network.conv_alpha),
         rate: config.unet_lr,
-        block_rates: None,
-        up_ratio: 1.0,
-    };
-    Rules { unet: Some(unet), text: None }
+        block_rates: block_rates(network),
+        up_ratio: network.loraplus_unet_lr_ratio,
+    }
 }
 
-/// Sizes of a training step.
+/// A rank with its alpha; rank-stabilized ones have alpha / √rank for a strength, which is written as an alpha of
+/// alpha · √rank (Kalajdzievski, <https://arxiv.org/abs/2312.03732>).
+fn size(network: &NetworkConfig, rank: usize, alpha: f64) -> Size {
+    let factor = if network.rs_lora { (rank as f64).sqrt() } else { 1.0 };
+    Size { rank, alpha: (alpha * factor) as f32 }
+}
+
+fn block_sizes(network: &NetworkConfig, dims: &[f64], alphas: &[f64], alpha: f64) -> Option<[Size; BLOCKS]> {
+    let of = |block: usize| {
+        let alpha = alphas.get(block).copied().unwrap_or(alpha);
+        size(network, dims[block] as usize, alpha)
+    };
+    (dims.len() == BLOCKS).then(|| std::array::from_fn(of))
+}
+
+/// Factors of the learning rate by block; those up to the threshold count as 0.
+fn block_rates(network: &NetworkConfig) -> Option<[f64; BLOCKS]> {
+    let factor = |block: usize| {
+        let factor = match block {
+            MIDDLE => network.mid_lr_weight,
+            block if block < MIDDLE => network.down_lr_weight.get(block).copied().unwrap_or(1.0),
+            block => network.up_lr_weight.get(block - MIDDLE - 1).copied().unwrap_or(1.0),
+        };
+        if factor > network.block_lr_zero_threshold { factor } else { 0.0 }
+    };
+    let rates = std::array::from_fn(factor);
+    (rates != [1.0; BLOCKS]).then_some(rates)
+}
+
+/// Passes of the text encoder for a caption.
+pub(super) fn text_chunks(config: &TrainConfig) -> usize {
+    config.network.max_token_length as usize / MAX_CAPTION_TOKENS
+}
+
+/// Sizes of a training step with `tokens` tokens of text.
 pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
     StepShape {
         batch: config.batch_size as usize,
@@ -52,11 +128,16 @@ pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
 
 /// What a training step records.
 pub(super) fn step_options(config: &TrainConfig) -> StepOptions {
+    let NetworkConfig { network_dropout, rank_dropout, module_dropout, .. } = config.network;
     StepOptions {
         objective: Objective::of(config),
         checkpointing: checkpointing(config),
         activations: activations(config),
-        dropouts: Dropouts::default(),
+        dropouts: Dropouts {
+            network: network_dropout as f32,
+            rank: rank_dropout as f32,
+            module: module_dropout as f32,
+        },
         observed: Vec::new(),
     }
 }

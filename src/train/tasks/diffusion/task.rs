@@ -11,17 +11,19 @@ use crate::{
         lr_schedule::LrSchedule,
         records::output::{Output, RunLength, SavedFiles},
     },
-    weights::lora::AdapterModule,
+    weights::lora::{AdapterModule, Part},
 };
 
 use super::{
     assembly::Trained,
     batches::{BatchPlan, SampleRules},
     data::{batch_plan, run_length},
+    dropping::DropRules,
     inputs::BatchWriter,
     latents::PreparedData,
     material::{Material, Networks},
     previews::{Drawn, Previews},
+    recording::StepOptions,
     settings::{step_options, step_shape},
 };
 
@@ -32,7 +34,7 @@ pub(super) struct DiffusionTask<'a> {
     pub trained: &'a Trained,
     pub data: &'a PreparedData,
     pub batching: Batching,
-    pub previews: Option<Previews>,
+    pub previews: Option<Previews<'a>>,
     pub output: Output,
     pub stop: &'a StopRequest,
     /// Of the run's end.
@@ -46,22 +48,34 @@ pub(super) struct Batching {
     batches: BatchPlan,
     held: Vec<MicroBatch>,
     kind: Held,
-    schedule: LrSchedule,
+    /// Of each parameter group.
+    schedules: Vec<LrSchedule>,
+    /// The group whose learning rate is shown: the first of the U-Net, where that is trained.
+    shown_group: usize,
     pub length: Length,
 }
 
 impl Batching {
-    pub fn new(config: &TrainConfig, networks: &Networks<'_>, data: &PreparedData, material: &Material) -> Self {
+    pub fn new(
+        config: &TrainConfig,
+        networks: &Networks<'_>,
+        trained: &Trained,
+        data: &PreparedData,
+        material: &Material,
+    ) -> Self {
         let Material { examples, split, .. } = material;
-        let objective = step_options(config).objective;
+        let StepOptions { objective, dropouts, .. } = step_options(config);
+        let dropped = DropRules::new(dropouts, &trained.adapters);
         let writer = BatchWriter::new(&networks.unet, objective.clone());
-        let rules = SampleRules::new(config, objective, step_shape(config, networks.tokens));
+        let rules = SampleRules::new(config, objective, step_shape(config, networks.tokens(config)), dropped);
         let kind = if split.validation.is_empty() { Held::Probe } else { Held::Validation };
         let held = if kind == Held::Validation { &split.validation } else { &split.probes };
         let held = rules.probes(data, held).iter().map(|batch| writer.micro_batch(batch)).collect();
         let batches = batch_plan(config, examples, split);
         let (length, schedule) = run_length(config, &batches);
-        Self { rules, writer, batches, held, kind, schedule, length }
+        let shown_group = trained.groups.iter().position(|group| group.part == Part::Unet).unwrap_or(0);
+        let schedules = trained.groups.iter().map(|group| schedule.at_rate(group.rate)).collect();
+        Self { rules, writer, batches, held, kind, schedules, shown_group, length }
     }
 
     /// As kohya's metadata have it.
@@ -70,7 +84,7 @@ impl Batching {
             epochs: self.length.epochs,
             steps: self.length.steps,
             batches_per_epoch: self.batches.batches_per_epoch(),
-            warmup_steps: self.schedule.warmup_steps(),
+            warmup_steps: self.schedules[0].warmup_steps(),
         }
     }
 }
@@ -130,8 +144,9 @@ impl Task for DiffusionTask<'_> {
     }
 
     fn numbers(&self, step: u32, update: u32) -> (UpdateNumbers, f64) {
-        let rate = self.batching.schedule.rate(step - 1);
-        (self.trained.update_numbers(update, &[rate], self.config.max_grad_norm), rate)
+        let rates: Vec<f64> = self.batching.schedules.iter().map(|schedule| schedule.rate(step - 1)).collect();
+        let shown = self.trained.rate(update, rates[self.batching.shown_group]);
+        (self.trained.update_numbers(update, &rates, self.config.max_grad_norm), shown)
     }
 
     fn pauses_after(&self, step: u32) -> bool {
