@@ -38,6 +38,7 @@ fn understand(folder: &Path, metadata: Option<&Path>) -> Result<Understood, Stri
         caption_extension: None,
         allow_missing_captions: false,
         num_repeats: 1,
+        max_token_length: 75,
     };
     static TOKENIZER: LazyLock<ClipTokenizer> =
         LazyLock::new(|| ClipTokenizer::new().expect("the vocabulary inside the binary"));
