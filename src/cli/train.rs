@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::{
-    config,
+    config::{self, TrainConfig},
     gpu::GpuOptions,
     train::{
         engine::{Interruption, RunEnd, StopRequest},
@@ -59,7 +59,8 @@ pub fn train(args: &TrainArgs, out: &mut dyn Write) -> Result<Outcome> {
         say(&format!("\nthe whole configuration, as it is stored beside the LoRA:\n{}", loaded.yaml));
     }
     let gpu = device::open(&GpuOptions { device: loaded.config.device.clone(), ..Default::default() }, say)?;
-    let options = RunOptions { resolved_yaml: &loaded.yaml, plan_only: args.plan, stop: stop_on_interruption()? };
+    let yaml_of = |config: &TrainConfig| loaded.yaml_of(config);
+    let options = RunOptions { yaml_of: &yaml_of, plan_only: args.plan, stop: stop_on_interruption()? };
     let mut terminal = Terminal::default();
     let Some(summary) = run(&gpu, &loaded.config, &options, &mut |event| terminal.hear(event))? else {
         write!(out, "{}", loaded.yaml)?;

@@ -25,6 +25,22 @@ pub struct Loaded {
     pub yaml: String,
     /// What the user should know before the run: accepted but odd settings.
     pub notes: Vec<String>,
+    /// The comment of each key that has one.
+    origins: Origins,
+}
+
+/// Where the values of keys come from; nothing for one written in the file.
+type Origins = HashMap<&'static str, String>;
+
+impl Loaded {
+    /// The YAML of what became of this configuration: a value that is no longer the one loaded is marked as chosen for the
+    /// run.
+    pub fn yaml_of(&self, config: &TrainConfig) -> String {
+        print::to_yaml(config, |key| match key.show(config) == key.show(&self.config) {
+            true => self.origins.get(key.name).cloned(),
+            false => Some(format!("chosen for this run, instead of {}", key.show(&self.config))),
+        })
+    }
 }
 
 /// Reads the YAML file at `path`, applies `overrides` (`key=value`, the value in YAML) and fills in the rest.
@@ -75,17 +91,19 @@ fn load_text(path: &Path, text: &str, overrides: &[String], anchor: impl Fn(&mut
 
     anchor(&mut draft.config);
     let derived = resolve::resolve(&mut draft, |key| settings.contains_key(key)).with_context(cannot_run)?;
-    let yaml = to_yaml(&draft.config, &settings, derived);
-    Ok(Loaded { config: draft.config, yaml, notes: draft.notes })
+    let origins = origins(&settings, derived);
+    let yaml = print::to_yaml(&draft.config, |key| origins.get(key.name).cloned());
+    Ok(Loaded { config: draft.config, yaml, notes: draft.notes, origins })
 }
 
-fn to_yaml(config: &TrainConfig, settings: &Settings, derived: Vec<resolve::Derived>) -> String {
+fn origins(settings: &Settings, derived: Vec<resolve::Derived>) -> Origins {
     let derived: HashMap<_, _> = derived.into_iter().collect();
-    print::to_yaml(config, |key| match (settings.get(key), derived.get(key)) {
+    let origin = |key: &'static str| match (settings.get(key), derived.get(key)) {
         (Some(setting), _) => setting.origin(),
         (None, Some(how)) => Some((*how).to_owned()),
         (None, None) => Some("default".to_owned()),
-    })
+    };
+    keys::settings().filter_map(|key| Some((key.name, origin(key.name)?))).collect()
 }
 
 /// Where a setting was written.

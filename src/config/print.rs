@@ -1,13 +1,13 @@
 //! The resolved configuration as YAML: every key, with a comment where the value is not the file's own.
 
-use super::{keys, train_config::TrainConfig};
+use super::{key::Key, keys, train_config::TrainConfig};
 
 /// Every key with its value. `comment` says where a value came from; it gives nothing for one written in the file.
-pub(super) fn to_yaml(config: &TrainConfig, comment: impl Fn(&str) -> Option<String>) -> String {
+pub(super) fn to_yaml(config: &TrainConfig, comment: impl Fn(&Key) -> Option<String>) -> String {
     let mut yaml = String::new();
     for key in keys::settings() {
         let line = format!("{}: {}", key.name, key.show(config));
-        match comment(key.name) {
+        match comment(key) {
             Some(comment) => yaml += &format!("{line:<48}  # {comment}\n"),
             None => yaml += &format!("{line}\n"),
         }

@@ -34,8 +34,8 @@ use super::{
 
 /// What a run is given besides its configuration.
 pub struct RunOptions<'a> {
-    /// The resolved configuration as text, stored beside the run.
-    pub resolved_yaml: &'a str,
+    /// The text of a configuration, stored beside the run; it is asked for that of the fitted one.
+    pub yaml_of: &'a dyn Fn(&TrainConfig) -> String,
     /// Print the memory plan and stop before anything is allocated.
     pub plan_only: bool,
     /// Ends the run after a step, with what it has learned saved.
@@ -100,9 +100,18 @@ pub fn run(
         None => trained.adapters.initial(config.seed, &|site| material.checkpoint.part(site.part).matrix(site))?,
     };
     trained.load(gpu, &initial)?;
-    save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
+    let yaml = (options.yaml_of)(&config);
+    save_config(&config.output_dir, &config.output_name, &yaml)?;
     let batching = Batching::new(&config, &networks, &trained, &data, &material);
-    let run = Prepared { gpu, config: &config, material: &material, trained: &trained, programs: &programs, options };
+    let run = Prepared {
+        gpu,
+        config: &config,
+        material: &material,
+        trained: &trained,
+        programs: &programs,
+        yaml,
+        stop: &options.stop,
+    };
     run.train(&data, batching, previews, &mut tell).map(Some)
 }
 
@@ -120,7 +129,9 @@ struct Prepared<'a> {
     material: &'a Material,
     trained: &'a Trained,
     programs: &'a Programs,
-    options: &'a RunOptions<'a>,
+    /// The configuration as text.
+    yaml: String,
+    stop: &'a StopRequest,
 }
 
 impl Prepared<'_> {
@@ -131,10 +142,10 @@ impl Prepared<'_> {
         previews: Option<Previews<'_>>,
         tell: &mut Tell<'_>,
     ) -> Result<RunSummary> {
-        let Self { gpu, config, material, trained, programs, options } = *self;
-        let mut records = Records::create(config, options.resolved_yaml)?;
+        let &Self { gpu, config, material, trained, programs, stop, ref yaml } = self;
+        let mut records = Records::create(config, yaml)?;
         let output = Output::new(config, &material.checkpoint, &material.sheet, &batching.run_length());
-        let (store, stop) = (&trained.adapters.store, &options.stop);
+        let store = &trained.adapters.store;
         let engine = Engine { gpu, programs, store, length: batching.length, stop };
         let mut task = DiffusionTask { gpu, config, trained, data, batching, previews, output, stop, files: None };
         let end = engine.run(&mut task, &mut |event| records.record(event, tell))?;
@@ -183,7 +194,7 @@ impl Prepared<'_> {
                 ("parameters", "参数量", trained.adapters.store.parameter_count().to_string()),
             ],
             sheet: material.sheet.to_string(),
-            configuration: self.options.resolved_yaml,
+            configuration: &self.yaml,
         };
         let path = files.kohya.with_extension("report.html");
         report.write(&path)?;
