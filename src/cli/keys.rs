@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use unicode_width::UnicodeWidthStr;
 
-use crate::config::{DefaultText, GROUPS, Key, Language, Words, all_keys, key_names, nearest, reference_page};
+use crate::config::{DefaultText, GROUPS, Key, Language, Words, all_keys, key_names, nearest, reference_page, wrap};
 
-use super::{Outcome, wrap::wrap};
+use super::Outcome;
 
 /// List the keys of a configuration, or explain some
 #[derive(Debug, Args)]

@@ -5,13 +5,13 @@ mod check;
 mod completions;
 mod device;
 mod devices;
+mod import_config;
 mod keys;
 mod label;
 mod man;
 mod sample;
 mod terminal;
 mod train;
-mod wrap;
 
 use std::io::{self, Write};
 
@@ -32,6 +32,7 @@ enum Command {
     Label(label::LabelArgs),
     Train(train::TrainArgs),
     Sample(sample::SampleArgs),
+    ImportConfig(import_config::ImportConfigArgs),
     Check(check::CheckArgs),
     Bench(bench::BenchArgs),
     Devices(devices::DevicesArgs),
@@ -63,6 +64,7 @@ impl Cli {
             Command::Label(args) => label::label(args, out),
             Command::Train(args) => train::train(args, out),
             Command::Sample(args) => sample::sample(args, out),
+            Command::ImportConfig(args) => import_config::import_config(args, out),
             Command::Check(args) => check::check(args, out),
             Command::Bench(args) => bench::bench(args, out),
             Command::Devices(args) => devices::devices(args, out),

@@ -9,7 +9,7 @@ use super::{
     suggest,
     train_config::TrainConfig,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_yaml::Value;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -53,7 +53,22 @@ impl Loaded {
 /// under two names; a wrong type or a value out of range; a key that is not implemented yet with a value that would
 /// matter; a missing required key. Each text names key and line, or `--set`.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Loaded> {
+    refuse_other_trainers(path)?;
     load_text(path, &source::read(path)?, overrides, |_| ())
+}
+
+/// # Errors
+/// A file of a kind that other trainers have and YAML files are not, with the command that makes YAML of it.
+fn refuse_other_trainers(path: &Path) -> Result<()> {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    ensure!(
+        !["toml", "json", "safetensors"].iter().any(|other| extension == *other),
+        "{0} is no YAML file; if another trainer wrote it, this makes a configuration of it:\n  lora-wgpu import-config \
+         {0} --out {1}",
+        path.display(),
+        path.with_extension("yaml").display()
+    );
+    Ok(())
 }
 
 impl TrainConfig {

@@ -7,8 +7,12 @@
 //! key takes, with its range and field, and `key` a row of all that is known of one key; `keys` is the table, a file for
 //! each group; `optimizers` the table of theirs; `source` maps keys to lines; `resolve` derives what was left out; `load` walks file and overrides through
 //! the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all keys as a page.
+//! each group; `source` maps keys to lines; `resolve` derives what was left out; `load` walks file and overrides through
+//! the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all keys as a page. `import` makes
+//! a file of another trainer's.
 
 mod choices;
+pub mod import;
 mod key;
 mod keys;
 mod kind;
@@ -36,6 +40,7 @@ mod tests;
 mod train_config;
 mod value;
 mod words;
+mod wrap;
 
 pub use choices::PREVIEW_SAMPLERS;
 pub use key::{DefaultText, Key};
@@ -45,6 +50,7 @@ pub use loss_config::{HuberSchedule, LossConfig, LossType, NoiseConfig};
 pub use network_config::{DoraAxis, NETWORK_BLOCKS, NetworkConfig, NetworkType};
 pub use optimizers::{OptimizerKind, OptimizerSettings, RateRule};
 pub use reference::reference_page;
+pub use source::read as read_text;
 pub use suggest::nearest;
 pub use train_config::{
     GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE, PredictionType,
@@ -52,3 +58,4 @@ pub use train_config::{
 };
 pub use value::bytes_as_text;
 pub use words::{Language, Words};
+pub use wrap::wrap;

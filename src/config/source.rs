@@ -39,7 +39,7 @@ impl fmt::Display for SourceLine {
 ///
 /// # Errors
 /// A file that cannot be read or is in another encoding.
-pub(super) fn read(path: &Path) -> Result<String> {
+pub fn read(path: &Path) -> Result<String> {
     let bytes = fs::read(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| anyhow!("{}: not UTF-8 text; save the file with UTF-8 encoding", path.display()))?;

@@ -9,7 +9,7 @@ const OPENING: &str = "（《“‘(";
 
 /// `text` in lines of at most `width` columns, broken at spaces and between Chinese characters. A word that is longer
 /// stands on a line of its own.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for piece in pieces(text) {
         let line = lines.last_mut().expect("starts with a line");

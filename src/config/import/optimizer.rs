@@ -1,0 +1,112 @@
+//! The optimizer with its arguments. Its name and arguments are read by the table of optimizers, and offered to the keys.
+
+use super::{
+    super::optimizers::{OptimizerSettings, RateRule},
+    findings::Fate,
+    text,
+    theirs::{Entry, Theirs},
+    translation::{Setting, Translation, refusal},
+};
+use serde_yaml::{Mapping, Value};
+
+/// Takes the optimizer out of sd-scripts' settings. What comes back is why learning rates cannot be taken over: they
+/// belong to an optimizer that is not there.
+pub(super) fn translate(theirs: &mut Theirs, translation: &mut Translation) -> Option<String> {
+    let mut arguments = Vec::new();
+    for list in ["optimizer_args", "optimizer_args_custom"] {
+        arguments.extend(theirs.take(list).map(|entry| text::arguments(&entry.value)).unwrap_or_default());
+    }
+    let by_flag = [("use_8bit_adam", "AdamW8bit"), ("use_lion_optimizer", "Lion")]
+        .into_iter()
+        .filter_map(|(flag, name)| theirs.take_flag(flag).then(|| (flag.to_owned(), name.to_owned())));
+    let by_flag: Vec<(String, String)> = by_flag.collect();
+    let named = theirs.take("optimizer_type").or_else(|| theirs.take("optimizer"));
+    let named = named.and_then(|entry| Some((entry.spelled.clone(), entry.value.as_str()?.to_owned())));
+    match named.or_else(|| by_flag.into_iter().next()) {
+        Some((spelled, name)) => put(&spelled, &name, arguments, translation),
+        None => put_arguments(&mut adamw(), arguments, None, translation),
+    }
+}
+
+fn adamw() -> OptimizerSettings {
+    OptimizerSettings::named("AdamW").expect("AdamW is in the table").0
+}
+
+/// Puts an optimizer that was set under the name `spelled`.
+pub(super) fn put(
+    spelled: &str,
+    name: &str,
+    arguments: Vec<(String, Value)>,
+    translation: &mut Translation,
+) -> Option<String> {
+    let (mut settings, note) = match OptimizerSettings::named(name) {
+        Ok(known) => known,
+        Err(error) => {
+            let why = format!("{error:#}");
+            translation.put(Setting::from("optimizer_type", name, spelled).refused(Some(&why)));
+            arguments.into_iter().for_each(|(name, value)| translation.leave_out(&name, value, "of that optimizer"));
+            return Some(format!("a rate for {name} suits no other optimizer"));
+        }
+    };
+    let refused = refusal("optimizer_type", &settings.name().into());
+    let setting = Setting::from("optimizer_type", settings.name(), spelled);
+    translation.put(setting.note(note.unwrap_or_default()));
+    let why = refused.map(|_| format!("it is for {}, which is not there yet", settings.name()));
+    put_arguments(&mut settings, arguments, why.as_deref(), translation);
+    why.filter(|_| settings.rate_rule() != RateRule::Free)
+}
+
+/// Keeps the arguments that the optimizer takes; `refused` is why none can be.
+fn put_arguments(
+    settings: &mut OptimizerSettings,
+    arguments: Vec<(String, Value)>,
+    refused: Option<&str>,
+    translation: &mut Translation,
+) -> Option<String> {
+    let mut kept = Mapping::new();
+    for (name, value) in arguments {
+        match settings.set(&name, &value) {
+            Ok(None) => drop(kept.insert(name.into(), value)),
+            Ok(Some(note)) => translation.findings.add(Fate::NoEffect, format!("optimizer_args {name}"), note),
+            Err(error) => {
+                translation.leave_out(&name, value, &format!("an argument of {}: {error:#}", settings.name()))
+            }
+        }
+    }
+    if !kept.is_empty() {
+        let map = Value::Mapping(kept);
+        translation.put(Setting::from("optimizer_args", map, "optimizer_args").refused(refused));
+    }
+    None
+}
+
+/// The optimizer as metadata name it: `module.Class(name=value,…)`.
+pub(super) fn from_call(call: &str) -> (Entry, Vec<String>) {
+    let (class, arguments) = call.trim().split_once('(').unwrap_or((call, ""));
+    let known = OptimizerSettings::all().find(|known| known.python_call().starts_with(&format!("{class}(")));
+    let name =
+        known.map_or_else(|| class.rsplit('.').next().unwrap_or(class).to_owned(), |known| known.name().to_owned());
+    let value = name.as_str().into();
+    let entry = Entry { name: "optimizer_type".to_owned(), spelled: "ss_optimizer".to_owned(), value };
+    (entry, split_arguments(arguments.trim_end_matches(')')))
+}
+
+/// `a=1,b=(0.9,0.99)` at the commas outside of brackets.
+fn split_arguments(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for c in text.chars() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            _ => {}
+        }
+        if c == ',' && depth == 0 {
+            parts.push(String::new());
+        } else {
+            parts.last_mut().expect("starts with a part").push(c);
+        }
+    }
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
