@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use lora_wgpu::{
     adapters::{Store, TensorShape},
     config::OptimizerSettings,
-    ops::{self, ConvGeometry, DoraAxis, DoraShape, KronShape, LossInputs, LossKind, Mask},
+    ops::{self, Capped, ConvGeometry, DoraAxis, DoraShape, KronShape, LossInputs, LossKind, Mask},
     optim::Ema,
     tape::{Checkpointing, DType, Tape, Value},
 };
@@ -22,10 +22,11 @@ const ACTIVATION_TYPES: [DType; 2] = [DType::F32, DType::F16];
 
 /// Every op on its own tape, in the shapes and types that choose between its kernels.
 pub fn tapes() -> Vec<Tape> {
-    let ops: [fn(&mut Tape); 15] = [
+    let ops: [fn(&mut Tape); 16] = [
         accumulate,
         add_to_weight,
         cached_attention,
+        cap_norm,
         combine,
         conv_taps,
         convert,
@@ -146,6 +147,12 @@ fn cached_attention(tape: &mut Tape) {
     let next = ops::extend_cache(tape, step, cache, row);
     let out = ops::cached_attention(tape, step, row, next, next, 2);
     tape.keep("out", out);
+}
+
+fn cap_norm(tape: &mut Tape) {
+    let [down, up, scale, largest, clip] =
+        [&[16, 320][..], &[640, 16], &[1], &[1], &[4]].map(|shape| input(tape, shape));
+    ops::cap_norm(tape, Capped { down, up, scale }, largest, clip);
 }
 
 fn combine(tape: &mut Tape) {

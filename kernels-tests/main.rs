@@ -8,6 +8,7 @@ mod add_channels;
 mod add_to_weight;
 mod attention;
 mod cached_attention;
+mod cap_norm;
 mod catalogue;
 mod combine;
 mod compile;
