@@ -10,6 +10,7 @@ use std::{fs, path::Path, sync::LazyLock};
 
 use lora_wgpu::data::{
     dataset::{Dataset, DatasetOptions},
+    masks::MaskOptions,
     tokenizer::ClipTokenizer,
 };
 use tempfile::TempDir;
@@ -38,6 +39,7 @@ fn understand(folder: &Path, metadata: Option<&Path>) -> Result<Understood, Stri
         caption_extension: None,
         allow_missing_captions: false,
         num_repeats: 1,
+        masks: MaskOptions::default(),
     };
     static TOKENIZER: LazyLock<ClipTokenizer> =
         LazyLock::new(|| ClipTokenizer::new().expect("the vocabulary inside the binary"));

@@ -6,6 +6,7 @@ use crate::{
     config::TrainConfig,
     data::{
         dataset::{Dataset, DatasetOptions, Example},
+        masks::MaskOptions,
         sheet::DataSheet,
         split::Split,
         tokenizer::ClipTokenizer,
@@ -27,6 +28,11 @@ pub fn dataset_options(config: &TrainConfig) -> DatasetOptions {
         caption_extension: config.caption_extension.clone(),
         allow_missing_captions: config.allow_missing_captions,
         num_repeats: config.num_repeats as usize,
+        masks: MaskOptions {
+            files: config.loss.masked_loss,
+            folder: config.conditioning_data_dir.clone(),
+            alpha: config.loss.alpha_mask,
+        },
     }
 }
 
