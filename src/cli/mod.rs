@@ -97,7 +97,7 @@ impl Command {
             Self::Sample(_) => Some("lower --width and --height, or --hires-scale"),
             Self::Bench(_) => Some("lower --resolution, --batch-size or --rank, or add --gradient-checkpointing"),
             Self::Check(_) => Some("add --gradient-checkpointing, or take a case of smaller pictures"),
-            Self::Devices(_) | Self::Keys(_) | Self::Completions(_) | Self::Man(_) => None,
+            Self::Devices(_) | Self::Keys(_) | Self::ImportConfig(_) | Self::Completions(_) | Self::Man(_) => None,
         }
     }
 }

@@ -47,6 +47,10 @@ pub(super) fn notes(config: &TrainConfig) -> Vec<String> {
     let stable_decay = config.lr_scheduler == LrScheduler::WarmupStableDecay;
     let rows = [
         (
+            config.conditioning_data_dir.is_some() && !loss.masked_loss,
+            "conditioning_data_dir: does nothing while `masked_loss` is false",
+        ),
+        (
             !has_threshold
                 && (scaled || loss.huber_c != default.huber_c || loss.huber_schedule != default.huber_schedule),
             "huber_c, huber_schedule, huber_scale: only `loss_type: huber` and `smooth_l1` have a threshold",

@@ -16,6 +16,10 @@ pub struct LossConfig {
     pub v_pred_like_loss: f64,
     /// With v-prediction only.
     pub zero_terminal_snr: bool,
+    /// The loss counts where a mask file is white.
+    pub masked_loss: bool,
+    /// The loss counts where a picture is opaque.
+    pub alpha_mask: bool,
     /// Timesteps are drawn from here…
     pub min_timestep: u32,
     /// …to below here; at most 1000.
@@ -67,6 +71,8 @@ impl Default for LossConfig {
             scale_v_pred_loss_like_noise_pred: false,
             v_pred_like_loss: 0.0,
             zero_terminal_snr: false,
+            masked_loss: false,
+            alpha_mask: false,
             min_timestep: 0,
             max_timestep: TIMESTEPS,
         }

@@ -19,6 +19,7 @@ fn losses_that_contradict_the_prediction_are_refused() {
 #[test]
 fn losses_and_noise_that_do_nothing_draw_a_note() {
     for (lines, first_words) in [
+        ("conditioning_data_dir: masks", "conditioning_data_dir: does nothing"),
         ("huber_c: 0.2", "huber_c, huber_schedule, huber_scale: "),
         ("loss_type: huber\nhuber_scale: 2", "huber_scale: "),
         ("noise_offset_random_strength: true", "noise_offset_random_strength: "),

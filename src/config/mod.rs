@@ -5,11 +5,9 @@
 //!
 //! From the bottom: `train_config` is the result; `value` reads single values and `show` writes them; `kind` is what a
 //! key takes, with its range and field, and `key` a row of all that is known of one key; `keys` is the table, a file for
-//! each group; `optimizers` the table of theirs; `source` maps keys to lines; `resolve` derives what was left out; `load` walks file and overrides through
-//! the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all keys as a page.
-//! each group; `source` maps keys to lines; `resolve` derives what was left out; `load` walks file and overrides through
-//! the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all keys as a page. `import` makes
-//! a file of another trainer's.
+//! each group; `optimizers` the table of theirs; `source` maps keys to lines; `resolve` derives what was left out; `load`
+//! walks file and overrides through the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all
+//! keys as a page. `import` makes a file of another trainer's.
 
 mod choices;
 pub mod import;

@@ -115,6 +115,8 @@ fn loss_options(config: &TrainConfig) -> Vec<String> {
         (loss.scale_v_pred_loss_like_noise_pred, "v loss scaled like noise loss"),
         (loss.debiased_estimation_loss, "debiased loss"),
         (loss.zero_terminal_snr, "zero terminal SNR"),
+        (loss.masked_loss, "masked loss"),
+        (loss.alpha_mask, "loss masked by transparency"),
     ];
     options.extend(flags.into_iter().filter(|(on, _)| *on).map(|(_, phrase)| phrase.to_owned()));
     let numbers = [

@@ -77,6 +77,7 @@ train_data_dir: c
 metadata_path: d.csv
 caption_extension: caption
 allow_missing_captions: true
+conditioning_data_dir: masks
 resolution: \"768,512\"
 num_repeats: 3
 cache_latents: true
@@ -118,6 +119,8 @@ huber_scale: 2
 debiased_estimation_loss: true
 scale_v_pred_loss_like_noise_pred: true
 zero_terminal_snr: true
+masked_loss: true
+alpha_mask: true
 min_timestep: 10
 max_timestep: 900
 seed: 18446744073709551615
@@ -163,6 +166,7 @@ fn every_key_reaches_its_field() {
         metadata_path: Some("d.csv".into()),
         caption_extension: Some(".caption".into()),
         allow_missing_captions: true,
+        conditioning_data_dir: Some("masks".into()),
         resolution: Resolution { width: 768, height: 512 },
         num_repeats: 3,
         cache_latents_to_disk: false,
@@ -203,6 +207,8 @@ fn every_key_reaches_its_field() {
             scale_v_pred_loss_like_noise_pred: true,
             v_pred_like_loss: 0.0,
             zero_terminal_snr: true,
+            masked_loss: true,
+            alpha_mask: true,
             min_timestep: 10,
             max_timestep: 900,
         },

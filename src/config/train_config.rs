@@ -25,6 +25,8 @@ pub struct TrainConfig {
     /// With its dot; `None`: `.txt`, then `.caption`.
     pub caption_extension: Option<String>,
     pub allow_missing_captions: bool,
+    /// A folder of masks under the names of the pictures; `None`: masks lie beside them.
+    pub conditioning_data_dir: Option<PathBuf>,
     pub resolution: Resolution,
     pub num_repeats: u32,
     pub cache_latents_to_disk: bool,
@@ -218,6 +220,7 @@ impl TrainConfig {
             metadata_path: None,
             caption_extension: None,
             allow_missing_captions: false,
+            conditioning_data_dir: None,
             resolution: Resolution { width: 512, height: 512 },
             num_repeats: 1,
             cache_latents_to_disk: false,

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::captions::{Captions, from_sidecars, from_table};
 use super::folder::PictureFolder;
+use super::masks::{FoundMasks, Mask, MaskOptions};
 use super::names::{counted, file_name, name_list};
 use super::tokenizer::ClipTokenizer;
 
@@ -28,6 +29,7 @@ pub struct DatasetOptions {
     pub num_repeats: usize,
     /// Tokens of a caption that are trained on.
     pub max_token_length: usize,
+    pub masks: MaskOptions,
 }
 
 /// A picture and its caption.
@@ -38,6 +40,8 @@ pub struct Example {
     pub caption: String,
     /// How often an epoch shows it.
     pub repeats: usize,
+    /// What of it counts in the loss; `None`: all.
+    pub mask: Option<Mask>,
 }
 
 /// The checked training set, in natural order of the file names.
@@ -53,7 +57,7 @@ pub struct Dataset {
 impl Dataset {
     /// Lists the folder and pairs pictures with captions; no picture is decoded. Fails on everything that would
     /// train something else than the user believes: no pictures, no captions, some captions missing, a table that
-    /// names absent files or one file twice, text that cannot be decoded.
+    /// names absent files or one file twice, text that cannot be decoded, masks that are wanted and missing.
     pub fn open(options: &DatasetOptions, tokenizer: &ClipTokenizer) -> Result<Self> {
         ensure!(options.num_repeats > 0, "num_repeats is 0: no picture would ever be shown");
         let mut folder = PictureFolder::list(&options.train_data_dir, options.num_repeats).context("train_data_dir")?;
@@ -65,10 +69,11 @@ impl Dataset {
             }
         };
         check_missing(options, &folder, &found)?;
-        let mut warnings = file_warnings(&folder, &found);
-        let examples = examples(folder, &found.captions);
+        let masks = FoundMasks::find(&options.masks, &folder)?;
+        let mut warnings = [file_warnings(&folder, &found), masks.warnings].concat();
+        let examples = examples(folder, &found.captions, masks.masks);
         warnings.extend(caption_warnings(&examples, tokenizer, options.max_token_length)?);
-        Ok(Self { examples, notes: found.notes, warnings })
+        Ok(Self { examples, notes: [found.notes, masks.notes].concat(), warnings })
     }
 }
 
@@ -121,13 +126,14 @@ fn names_without_caption(folder: &PictureFolder, found: &Captions) -> Vec<String
     pairs.filter(|(_, caption)| caption.is_none()).map(|(picture, _)| file_name(&picture.path)).collect()
 }
 
-fn examples(folder: PictureFolder, captions: &[Option<String>]) -> Vec<Example> {
-    let pairs = folder.pictures.into_iter().zip(captions);
+fn examples(folder: PictureFolder, captions: &[Option<String>], masks: Vec<Option<Mask>>) -> Vec<Example> {
+    let pairs = folder.pictures.into_iter().zip(captions).zip(masks);
     pairs
-        .map(|(picture, caption)| Example {
+        .map(|((picture, caption), mask)| Example {
             path: picture.path,
             caption: caption.clone().unwrap_or_default(),
             repeats: picture.repeats,
+            mask,
         })
         .collect()
 }
@@ -196,6 +202,7 @@ mod tests {
             allow_missing_captions: false,
             num_repeats: 1,
             max_token_length: 75,
+            masks: MaskOptions::default(),
         }
     }
 

@@ -15,6 +15,9 @@ const PICTURE_EXTENSIONS: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "webp", "bm
 /// What systems leave behind in folders, beside everything whose name starts with a dot.
 const LITTER: [&str; 5] = ["Thumbs.db", "ehthumbs.db", "desktop.ini", "__MACOSX", "@eaDir"];
 
+/// What OneTrainer puts behind a picture's stem to name its mask, a PNG.
+pub(super) const MASK_LABEL: &str = "-masklabel";
+
 /// A picture and how often an epoch shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -27,6 +30,8 @@ pub struct Picture {
 pub struct PictureFolder {
     pub root: PathBuf,
     pub pictures: Vec<Picture>,
+    /// Masks of pictures that lie beside them.
+    pub masks: Vec<PathBuf>,
     /// Files of formats that are recognized and not read.
     pub foreign: Vec<PathBuf>,
     /// Every other file.
@@ -44,7 +49,8 @@ impl PictureFolder {
         ensure!(root.exists(), "there is no folder {}: give the one that holds the pictures", root.display());
         ensure!(root.is_dir(), "{} is a file: give the folder that holds the pictures", root.display());
         let root = root.to_owned();
-        let mut listing = Self { root, pictures: vec![], foreign: vec![], others: vec![], unread_folders: vec![] };
+        let mut listing =
+            Self { root, pictures: vec![], masks: vec![], foreign: vec![], others: vec![], unread_folders: vec![] };
         listing.add_files(&listing.root.clone(), num_repeats)?;
         if listing.pictures.is_empty() {
             for folder in std::mem::take(&mut listing.unread_folders) {
@@ -62,6 +68,8 @@ impl PictureFolder {
         for path in sorted_entries(folder)? {
             if path.is_dir() {
                 self.unread_folders.push(path);
+            } else if is_mask(&path) {
+                self.masks.push(path);
             } else if has_extension(&path, &PICTURE_EXTENSIONS) {
                 refuse_broken_link(&path)?;
                 self.pictures.push(Picture { path, repeats });
@@ -116,6 +124,10 @@ impl PictureFolder {
         };
         bail!("there are no pictures in {root}, only {found}; {advice}")
     }
+}
+
+fn is_mask(path: &Path) -> bool {
+    file_name(path).to_lowercase().ends_with(&format!("{MASK_LABEL}.png"))
 }
 
 fn refuse_broken_link(path: &Path) -> Result<()> {

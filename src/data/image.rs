@@ -3,6 +3,7 @@
 mod container;
 mod inks;
 mod jpeg;
+mod mask;
 mod notice;
 mod pixel;
 mod profile;
@@ -16,9 +17,11 @@ use image::DynamicImage;
 
 use super::fit::Fit;
 use super::resize::{Filter, RgbPicture, resize_and_crop};
-use source::{Header, Source};
+use source::{Header, Source, unusable};
 
+pub use mask::prepare_mask;
 pub use notice::{Notice, summarize};
+pub use raster::MaskChannel;
 pub use source::MAX_DECODED_BYTES;
 
 /// A picture at the training size.
@@ -67,6 +70,7 @@ pub fn decode(path: &Path) -> Result<RgbPicture> {
 pub struct Inspected {
     /// Width and height of the upright picture.
     pub size: (usize, usize),
+    pub has_alpha: bool,
     /// What will be done to it that its owner should know.
     pub notices: Vec<Notice>,
 }
@@ -74,17 +78,15 @@ pub struct Inspected {
 /// Reads the header of the picture at `path`. Fails on whatever [`decode`] would not even begin with.
 pub fn inspect(path: &Path) -> Result<Inspected> {
     use image::metadata::Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
-    let Header { size, orientation, notices, .. } = Source::open(path).with_context(|| unusable(path))?.header;
+    let header = Source::open(path).with_context(|| unusable(path))?.header;
+    let has_alpha = header.has_alpha();
+    let Header { size, orientation, notices, .. } = header;
     let (width, height) = (size.0 as usize, size.1 as usize);
     let size = match orientation {
         Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (height, width),
         _ => (width, height),
     };
-    Ok(Inspected { size, notices })
-}
-
-fn unusable(path: &Path) -> String {
-    format!("cannot use the picture {}", path.display())
+    Ok(Inspected { size, has_alpha, notices })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the VAE made of a picture, kept on disk so that the next run need not compute it.
+//! What the VAE made of a picture, and a picture's mask, kept on disk so that the next run need not compute it.
 //!
 //! Entries are found by content: the key is a hash of everything they depend on, so a changed picture, size or model
 //! simply is another entry. An entry is a safetensors file `<key>.safetensors` with one f32 tensor `values` and a
@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::image::MaskChannel;
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -24,11 +25,24 @@ pub struct CacheKey(blake3::Hash);
 impl CacheKey {
     /// The key of a picture's latents at (width, height). `model` names the VAE and how it is run.
     pub fn for_picture(path: &Path, size: (usize, usize), model: &str) -> Result<Self> {
-        let picture =
-            File::open(path).and_then(|file| blake3::Hasher::new().update_reader(file).map(|hasher| hasher.finalize()));
-        let picture = picture.with_context(|| format!("cannot read {}", path.display()))?;
-        let size = [size.0 as u64, size.1 as u64].map(u64::to_le_bytes);
-        Ok(Self::new(&[b"picture", picture.as_bytes(), size.as_flattened(), model.as_bytes()]))
+        let picture = hash_of(path)?;
+        Ok(Self::new(&[b"picture", picture.as_bytes(), size_bytes(size).as_flattened(), model.as_bytes()]))
+    }
+
+    /// The key of a mask in a `channel` of the file at `path`, of a picture of `picture` (width, height) at the size
+    /// `target`.
+    pub fn for_mask(
+        path: &Path,
+        channel: MaskChannel,
+        picture: (usize, usize),
+        target: (usize, usize),
+    ) -> Result<Self> {
+        let kind: &[u8] = match channel {
+            MaskChannel::First => b"mask",
+            MaskChannel::Alpha => b"alpha",
+        };
+        let sizes = [picture, target].map(size_bytes);
+        Ok(Self::new(&[kind, hash_of(path)?.as_bytes(), sizes.as_flattened().as_flattened()]))
     }
 
     fn new(parts: &[&[u8]]) -> Self {
@@ -39,6 +53,16 @@ impl CacheKey {
         }
         Self(hasher.finalize())
     }
+}
+
+fn hash_of(path: &Path) -> Result<blake3::Hash> {
+    let hash =
+        File::open(path).and_then(|file| blake3::Hasher::new().update_reader(file).map(|hasher| hasher.finalize()));
+    hash.with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn size_bytes((width, height): (usize, usize)) -> [[u8; 8]; 2] {
+    [width as u64, height as u64].map(u64::to_le_bytes)
 }
 
 /// Latents by key, in a folder.
@@ -170,6 +194,16 @@ mod tests {
         assert_ne!(base, key(&first, (512, 768), "other vae"));
         fs::write(&second, "another").unwrap();
         assert_ne!(base, key(&second, (512, 768), "vae"));
+        let mask = |channel, picture, target| CacheKey::for_mask(&first, channel, picture, target).unwrap();
+        let of_mask = mask(MaskChannel::First, (8, 8), (512, 768));
+        for other in [
+            base,
+            mask(MaskChannel::Alpha, (8, 8), (512, 768)),
+            mask(MaskChannel::First, (8, 9), (512, 768)),
+            mask(MaskChannel::First, (8, 8), (512, 512)),
+        ] {
+            assert_ne!(of_mask, other);
+        }
         assert_ne!(CacheKey::new(&[b"ab", b"c"]), CacheKey::new(&[b"a", b"bc"]));
     }
 }

@@ -54,6 +54,34 @@ pub struct RgbPicture {
     pub rgb: Vec<u8>,
 }
 
+/// An 8-bit picture in grey, `grey` being (height, width).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GreyPicture {
+    pub width: usize,
+    pub height: usize,
+    pub grey: Vec<u8>,
+}
+
+impl GreyPicture {
+    /// Means over squares of `side` pixels, 0 to 1: (height/side, width/side), as torch's `interpolate(mode="area")`.
+    ///
+    /// # Panics
+    /// Where a side of the picture is no multiple of `side`.
+    pub fn square_means(&self, side: usize) -> Vec<f32> {
+        let (width, height) = (self.width, self.height);
+        assert!(width.is_multiple_of(side) && height.is_multiple_of(side), "{width}x{height} in squares of {side}");
+        let whole = (255 * side * side) as f32;
+        let mut means = Vec::with_capacity(self.grey.len() / (side * side));
+        for rows in self.grey.chunks_exact(side * width) {
+            means.extend((0..width / side).map(|square| {
+                let parts = rows.chunks_exact(width).flat_map(|row| &row[square * side..][..side]);
+                parts.map(|&level| u32::from(level)).sum::<u32>() as f32 / whole
+            }));
+        }
+        means
+    }
+}
+
 /// How one side is resampled: from `source` pixels to `resized` pixels, of which only `kept` from `offset` on are
 /// wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,11 +113,25 @@ struct Taps {
 /// Resizes `picture` and crops the result, as Pillow's `resize(…, filter)` followed by `crop` would.
 pub fn resize_and_crop(picture: &RgbPicture, filter: Filter, horizontal: Side, vertical: Side) -> RgbPicture {
     assert_eq!((horizontal.source, vertical.source), (picture.width, picture.height), "sides of another picture");
+    let rgb = resample::<3>(&picture.rgb, filter, horizontal, vertical);
+    RgbPicture { width: horizontal.kept, height: vertical.kept, rgb }
+}
+
+/// As [`resize_and_crop`], of a picture in grey.
+pub fn resize_and_crop_grey(picture: &GreyPicture, filter: Filter, horizontal: Side, vertical: Side) -> GreyPicture {
+    assert_eq!((horizontal.source, vertical.source), (picture.width, picture.height), "sides of another picture");
+    let grey = resample::<1>(&picture.grey, filter, horizontal, vertical);
+    GreyPicture { width: horizontal.kept, height: vertical.kept, grey }
+}
+
+/// Of samples (height, width, `CHANNELS`).
+fn resample<const CHANNELS: usize>(samples: &[u8], filter: Filter, horizontal: Side, vertical: Side) -> Vec<u8> {
     let (across, down) = (taps(filter, horizontal), taps(filter, vertical));
+    let (source, resampled) = (CHANNELS * horizontal.source, CHANNELS * horizontal.kept);
     if columns_first(horizontal, vertical) {
-        resample_rows(&resample_columns(picture, &down), &across)
+        resample_rows::<CHANNELS>(&resample_columns(samples, source, &down), source, &across)
     } else {
-        resample_columns(&resample_rows(picture, &across), &down)
+        resample_columns(&resample_rows::<CHANNELS>(samples, source, &across), resampled, &down)
     }
 }
 
@@ -126,36 +168,35 @@ fn to_byte(sum: i32) -> u8 {
     ((sum + (1 << (WEIGHT_BITS - 1))) >> WEIGHT_BITS).clamp(0, 255) as u8
 }
 
-fn resample_rows(picture: &RgbPicture, taps: &[Taps]) -> RgbPicture {
-    let mut rgb = Vec::with_capacity(picture.height * taps.len() * 3);
-    for row in picture.rgb.chunks_exact(picture.width * 3) {
+fn resample_rows<const CHANNELS: usize>(samples: &[u8], row_bytes: usize, taps: &[Taps]) -> Vec<u8> {
+    let mut resampled = Vec::with_capacity(samples.len() / row_bytes * taps.len() * CHANNELS);
+    for row in samples.chunks_exact(row_bytes) {
         for Taps { first, weights } in taps {
-            let mut sums = [0; 3];
-            for (pixel, weight) in row[first * 3..].chunks_exact(3).zip(weights) {
+            let mut sums = [0; CHANNELS];
+            for (pixel, weight) in row[first * CHANNELS..].chunks_exact(CHANNELS).zip(weights) {
                 for (sum, &byte) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(byte) * weight;
                 }
             }
-            rgb.extend(sums.map(to_byte));
+            resampled.extend(sums.map(to_byte));
         }
     }
-    RgbPicture { width: taps.len(), height: picture.height, rgb }
+    resampled
 }
 
-fn resample_columns(picture: &RgbPicture, taps: &[Taps]) -> RgbPicture {
-    let row_bytes = picture.width * 3;
-    let mut rgb = Vec::with_capacity(taps.len() * row_bytes);
+fn resample_columns(samples: &[u8], row_bytes: usize, taps: &[Taps]) -> Vec<u8> {
+    let mut resampled = Vec::with_capacity(taps.len() * row_bytes);
     let mut sums = vec![0; row_bytes];
     for Taps { first, weights } in taps {
         sums.fill(0);
-        for (row, weight) in picture.rgb[first * row_bytes..].chunks_exact(row_bytes).zip(weights) {
+        for (row, weight) in samples[first * row_bytes..].chunks_exact(row_bytes).zip(weights) {
             for (sum, &byte) in sums.iter_mut().zip(row) {
                 *sum += i32::from(byte) * weight;
             }
         }
-        rgb.extend(sums.iter().map(|&sum| to_byte(sum)));
+        resampled.extend(sums.iter().map(|&sum| to_byte(sum)));
     }
-    RgbPicture { width: picture.width, height: taps.len(), rgb }
+    resampled
 }
 
 #[cfg(test)]
@@ -190,6 +231,27 @@ mod tests {
         check(Filter::Bicubic, include_bytes!("fixtures/resize_bicubic_down.png"));
         check(Filter::Bicubic, include_bytes!("fixtures/resize_bicubic_up.png"));
         check(Filter::Bicubic, include_bytes!("fixtures/resize_bicubic_mixed.png"));
+    }
+
+    #[test]
+    fn grey_is_resampled_as_a_channel_is() {
+        let picture = source();
+        let red = |picture: &RgbPicture| picture.rgb.iter().step_by(3).copied().collect::<Vec<u8>>();
+        let grey = GreyPicture { width: picture.width, height: picture.height, grey: red(&picture) };
+        for (width, height) in [(30, 20), (80, 9), (53, 37)] {
+            let (horizontal, vertical) = (Side::whole(53, width), Side::whole(37, height));
+            let resized = resize_and_crop_grey(&grey, Filter::Lanczos, horizontal, vertical);
+            assert_eq!(resized.grey, red(&resize_and_crop(&picture, Filter::Lanczos, horizontal, vertical)));
+            assert_eq!((resized.width, resized.height), (width, height));
+        }
+    }
+
+    #[test]
+    fn squares_are_averaged() {
+        let grey = (0..32).map(|at| if at % 8 < 4 { 255 } else { [0, 51, 102, 153][at % 4] }).collect();
+        let picture = GreyPicture { width: 8, height: 4, grey };
+        assert_eq!(picture.square_means(4), [1.0, 0.3]);
+        assert_eq!(picture.square_means(2), [1.0, 1.0, 0.1, 0.5, 1.0, 1.0, 0.1, 0.5]);
     }
 
     #[test]

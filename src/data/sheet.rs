@@ -104,7 +104,7 @@ impl DataSheet {
 }
 
 fn picture_facts(example: &Example, target: (usize, usize)) -> Result<PictureFacts> {
-    let Inspected { size, notices } = inspect(&example.path)?;
+    let Inspected { size, notices, .. } = inspect(&example.path)?;
     let fit = Fit::cover(size, target);
     Ok(PictureFacts { name: file_name(&example.path), size, cut: fit.cut(), upscaled: fit.upscaled(), notices })
 }
@@ -155,7 +155,7 @@ mod tests {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         image::RgbImage::new(size.0, size.1).save(&path).unwrap();
-        Example { path, caption: caption.into(), repeats }
+        Example { path, caption: caption.into(), repeats, mask: None }
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn an_unreadable_picture_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let broken = Example { path: folder.path().join("broken.png"), caption: "x".into(), repeats: 1 };
+        let broken = Example { path: folder.path().join("broken.png"), caption: "x".into(), repeats: 1, mask: None };
         std::fs::write(&broken.path, "no picture").unwrap();
         let message = format!("{:#}", DataSheet::new(&[broken], (32, 32)).unwrap_err());
         assert!(message.contains("broken.png"), "{message}");

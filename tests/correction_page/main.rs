@@ -13,6 +13,7 @@ use lora_wgpu::{
     data::{
         dataset::{Dataset, DatasetOptions},
         image::decode,
+        masks::MaskOptions,
         tokenizer::ClipTokenizer,
     },
     label::{
@@ -69,6 +70,7 @@ fn captions_for_training(folder: &Path, table: &str) -> Vec<String> {
         allow_missing_captions: false,
         num_repeats: 1,
         max_token_length: 75,
+        masks: MaskOptions::default(),
     };
     let dataset = Dataset::open(&options, &ClipTokenizer::new().expect("a tokenizer")).expect("a training set");
     dataset.examples.into_iter().map(|example| example.caption).collect()

@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod half_precision;
 mod label;
+mod masks;
 mod optimizers;
 mod previews;
 mod sample;

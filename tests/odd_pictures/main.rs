@@ -10,6 +10,7 @@ use std::{fs, path::Path, sync::LazyLock};
 
 use lora_wgpu::data::{
     dataset::{Dataset, DatasetOptions},
+    masks::MaskOptions,
     tokenizer::ClipTokenizer,
 };
 use tempfile::TempDir;
@@ -39,6 +40,7 @@ fn understand(folder: &Path, metadata: Option<&Path>) -> Result<Understood, Stri
         allow_missing_captions: false,
         num_repeats: 1,
         max_token_length: 75,
+        masks: MaskOptions::default(),
     };
     static TOKENIZER: LazyLock<ClipTokenizer> =
         LazyLock::new(|| ClipTokenizer::new().expect("the vocabulary inside the binary"));

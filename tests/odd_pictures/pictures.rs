@@ -186,7 +186,7 @@ fn pixel(rgb: &[u8], width: usize, (x, y): (usize, usize)) -> [u8; 3] {
 
 #[track_caller]
 fn check_said(path: &Path, said: &[&str]) {
-    let example = Example { path: path.to_owned(), caption: "silk".into(), repeats: 1 };
+    let example = Example { path: path.to_owned(), caption: "silk".into(), repeats: 1, mask: None };
     let (notes, warnings) = DataSheet::new(&[example], (16, 16)).expect("a picture that was decoded").notices();
     let lines = [notes, warnings].concat().join("\n");
     let name = path.display().to_string();
@@ -223,7 +223,8 @@ fn what_cannot_be_read_is_named_with_a_remedy() {
 fn a_line_sums_up_all_pictures_of_a_kind() {
     let deep = make::encoded(DynamicImage::ImageRgb8(make::patches()).into_rgb16(), ImageFormat::Png);
     let folder = folder_with(&[("a.png", &deep), ("b.png", &deep), ("c.jpg", &fixture("adobe_rgb.jpg"))]);
-    let example = |name: &str| Example { path: folder.path().join(name), caption: "silk".into(), repeats: 1 };
+    let example =
+        |name: &str| Example { path: folder.path().join(name), caption: "silk".into(), repeats: 1, mask: None };
     let sheet = DataSheet::new(&["a.png", "b.png", "c.jpg"].map(example), (16, 16)).expect("three pictures");
     let (notes, warnings) = sheet.notices();
     assert_eq!(

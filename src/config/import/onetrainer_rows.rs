@@ -195,7 +195,7 @@ fn average(theirs: &mut Theirs, translation: &mut Translation) {
     if !on {
         return;
     }
-    translation.put(Setting::from("ema", true, "ema"));
+    translation.put(Setting::from("use_ema", true, "ema"));
     if let Some(entry) = decay {
         translation.put(Setting::from("ema_decay", entry.value, &entry.spelled));
     }

@@ -1,11 +1,11 @@
 //! The optimizer with its arguments. Its name and arguments are read by the table of optimizers, and offered to the keys.
 
 use super::{
-    super::optimizers::{OptimizerSettings, RateRule},
+    super::optimizers::{self, OptimizerSettings},
     findings::Fate,
     text,
     theirs::{Entry, Theirs},
-    translation::{Setting, Translation, refusal},
+    translation::{Setting, Translation},
 };
 use serde_yaml::{Mapping, Value};
 
@@ -16,68 +16,57 @@ pub(super) fn translate(theirs: &mut Theirs, translation: &mut Translation) -> O
     for list in ["optimizer_args", "optimizer_args_custom"] {
         arguments.extend(theirs.take(list).map(|entry| text::arguments(&entry.value)).unwrap_or_default());
     }
-    let by_flag = [("use_8bit_adam", "AdamW8bit"), ("use_lion_optimizer", "Lion")]
+    let by_flag: Vec<_> = [("use_8bit_adam", "AdamW8bit"), ("use_lion_optimizer", "Lion")]
         .into_iter()
-        .filter_map(|(flag, name)| theirs.take_flag(flag).then(|| (flag.to_owned(), name.to_owned())));
-    let by_flag: Vec<(String, String)> = by_flag.collect();
+        .filter(|(flag, _)| theirs.take_flag(flag))
+        .map(|(flag, name)| (flag.to_owned(), name.to_owned()))
+        .collect();
     let named = theirs.take("optimizer_type").or_else(|| theirs.take("optimizer"));
     let named = named.and_then(|entry| Some((entry.spelled.clone(), entry.value.as_str()?.to_owned())));
     match named.or_else(|| by_flag.into_iter().next()) {
         Some((spelled, name)) => put(&spelled, &name, arguments, translation),
-        None => put_arguments(&mut adamw(), arguments, None, translation),
+        None => {
+            put_arguments(OptimizerSettings::default(), arguments, translation);
+            None
+        }
     }
 }
 
-fn adamw() -> OptimizerSettings {
-    OptimizerSettings::named("AdamW").expect("AdamW is in the table").0
-}
-
-/// Puts an optimizer that was set under the name `spelled`.
+/// Puts an optimizer that was set under the name `spelled`; what comes back is as in [`translate`].
 pub(super) fn put(
     spelled: &str,
     name: &str,
     arguments: Vec<(String, Value)>,
     translation: &mut Translation,
 ) -> Option<String> {
-    let (mut settings, note) = match OptimizerSettings::named(name) {
-        Ok(known) => known,
-        Err(error) => {
-            let why = format!("{error:#}");
-            translation.put(Setting::from("optimizer_type", name, spelled).refused(Some(&why)));
-            arguments.into_iter().for_each(|(name, value)| translation.leave_out(&name, value, "of that optimizer"));
-            return Some(format!("a rate for {name} suits no other optimizer"));
-        }
+    let Some(settings) = OptimizerSettings::named(name) else {
+        translation.put(Setting::from("optimizer_type", name, spelled));
+        let why = format!("it is for {name}");
+        arguments.into_iter().for_each(|(name, value)| translation.leave_out(&name, value, &why));
+        return Some(format!("a rate for {name} suits no other optimizer"));
     };
-    let refused = refusal("optimizer_type", &settings.name().into());
-    let setting = Setting::from("optimizer_type", settings.name(), spelled);
-    translation.put(setting.note(note.unwrap_or_default()));
-    let why = refused.map(|_| format!("it is for {}, which is not there yet", settings.name()));
-    put_arguments(&mut settings, arguments, why.as_deref(), translation);
-    why.filter(|_| settings.rate_rule() != RateRule::Free)
+    let note = optimizers::note(&name.into()).unwrap_or_default();
+    translation.put(Setting::from("optimizer_type", settings.name(), spelled).note(note));
+    put_arguments(settings, arguments, translation);
+    None
 }
 
-/// Keeps the arguments that the optimizer takes; `refused` is why none can be.
-fn put_arguments(
-    settings: &mut OptimizerSettings,
-    arguments: Vec<(String, Value)>,
-    refused: Option<&str>,
-    translation: &mut Translation,
-) -> Option<String> {
+/// Keeps the arguments that the optimizer takes.
+fn put_arguments(mut settings: OptimizerSettings, arguments: Vec<(String, Value)>, translation: &mut Translation) {
     let mut kept = Mapping::new();
     for (name, value) in arguments {
+        let alone = Value::Mapping(Mapping::from_iter([(Value::from(name.as_str()), value.clone())]));
         match settings.set(&name, &value) {
-            Ok(None) => drop(kept.insert(name.into(), value)),
-            Ok(Some(note)) => translation.findings.add(Fate::NoEffect, format!("optimizer_args {name}"), note),
-            Err(error) => {
-                translation.leave_out(&name, value, &format!("an argument of {}: {error:#}", settings.name()))
+            Ok(()) if optimizers::note_arguments(&alone).is_some() => {
+                translation.findings.add(Fate::NoEffect, name, "it says how that implementation computes");
             }
+            Ok(()) => drop(kept.insert(name.into(), value)),
+            Err(error) => translation.leave_out(&name, value, &format!("{}: {error:#}", settings.name())),
         }
     }
     if !kept.is_empty() {
-        let map = Value::Mapping(kept);
-        translation.put(Setting::from("optimizer_args", map, "optimizer_args").refused(refused));
+        translation.put(Setting::from("optimizer_args", Value::Mapping(kept), "optimizer_args"));
     }
-    None
 }
 
 /// The optimizer as metadata name it: `module.Class(name=value,…)`.

@@ -167,7 +167,7 @@ fn rates_belong_to_their_optimizer() {
     let (imported, _) = loaded(sd_scripts(arguments));
     has_lines(&imported, &["optimizer_args: {weight_decay: 0.5}"]);
     tells(&imported, Fate::Renamed, &["use_8bit_adam → optimizer_type: AdamW8bit runs as AdamW"]);
-    tells(&imported, Fate::NotTakenOver, &["wavelet: 1: an argument of AdamW: unknown argument"]);
+    tells(&imported, Fate::NotTakenOver, &["wavelet: 1: AdamW: unknown argument"]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn onetrainer_with_its_concepts() {
         ],
     );
     assert_eq!(config.output_dir, Path::new("models/lora"));
-    for mentioned in ["ema: true", "flip_aug: true", "keep_tokens: 2", "text_encoder_lr: 5e-5"] {
+    for mentioned in ["use_ema: true", "flip_aug: true", "keep_tokens: 2", "text_encoder_lr: 5e-5"] {
         assert!(imported.yaml.contains(mentioned), "{mentioned}\n{}", imported.yaml);
     }
     tells(&imported, Fate::NotTakenOver, &["there are no PRIOR_PREDICTION concepts", "resolution: 512,768"]);

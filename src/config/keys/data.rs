@@ -45,6 +45,12 @@ pub(super) const KEYS: &[Key] = &[
          with it, it is trained with an empty text.",
         "是否允许图片没有说明。不允许时会报错，因为那多半是疏漏；允许时，该图按空白说明训练。",
     ),
+    setting("conditioning_data_dir", Kind::Path(optional_field!(conditioning_data_dir)))
+        .otherwise("`<name>-masklabel.png` beside each picture", "图片旁的 `<图名>-masklabel.png`")
+        .help(
+            "The folder of the masks for `masked_loss`. Each has the name of its picture; white is learnt, black is not.",
+            "`masked_loss` 所用蒙版的文件夹。蒙版与图片同名；白处学，黑处不学。",
+        ),
     setting(
         "resolution",
         Kind::Special {

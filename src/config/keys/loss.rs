@@ -69,6 +69,17 @@ pub(super) const KEYS: &[Key] = &[
              pictures; others are spoiled by it.",
             "一直练到纯噪声，供这样做成的底模使用。它们预测 v，能画很暗、很亮的图；别的底模用了会坏。",
         ),
+    setting("masked_loss", Kind::Flag(field!(loss.masked_loss))).also(&["masked_training"]).help(
+        "Learns only what masks show in white. For a thing whose surroundings do not matter; grey counts in part. The masks \
+         are in `conditioning_data_dir`, or beside the pictures as `<name>-masklabel.png`.",
+        "只学蒙版上白色的部分。适合背景无关紧要的东西；灰色按比例计。蒙版放在 `conditioning_data_dir`，或图片旁的 \
+         `<图名>-masklabel.png`。",
+    ),
+    setting("alpha_mask", Kind::Flag(field!(loss.alpha_mask))).help(
+        "Learns only the opaque part of transparent pictures. It needs PNG or WebP pictures whose background was cut away; a \
+         mask file goes before it.",
+        "只学透明图片中不透明的部分。须用抠掉背景的 PNG 或 WebP；有蒙版文件时以蒙版为准。",
+    ),
     setting("min_timestep", Kind::Whole(0..=TIMESTEPS - 1, field!(loss.min_timestep))).help(
         "The lowest noise level that is trained on. Raise it to leave fine details as the base model draws them.",
         "从哪个噪声级别起训练。提高它，细节就保持底模的画法。",

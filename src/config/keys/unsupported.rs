@@ -20,7 +20,6 @@ const NO_FLIPS: Words = Words::new("pictures are never varied", "图片从不变
 const NO_TEXT_ENCODER: Words = Words::new("only the U-Net is trained", "只训练 U-Net");
 const NO_DROPOUT: Words = Words::new("nothing is dropped", "不做随机丢弃");
 const NO_CONVOLUTIONS: Words = Words::new("a LoRA covers the transformer blocks", "LoRA 只覆盖 transformer 块");
-const NO_MASKS: Words = Words::new("every part of a picture counts alike", "图片各处同等看待");
 const SHORT_CAPTIONS: Words = Words::new("a caption has at most 75 tokens", "说明最长 75 个词元");
 const BY_EPOCHS: Words = Words::new("use `save_every_n_epochs`", "请用 `save_every_n_epochs`");
 const ALL_KEPT: Words = Words::new("every saved epoch is kept", "存下的各轮都保留");
@@ -59,8 +58,6 @@ pub(super) const KEYS: &[Key] = &[
     row("module_dropout", ZERO, NO_DROPOUT),
     row("conv_dim", ZERO, NO_CONVOLUTIONS),
     row("conv_alpha", &[Accepted::Number(1.0), Accepted::Number(0.0)], NO_CONVOLUTIONS),
-    row("masked_loss", OFF, NO_MASKS).also(&["masked_training"]),
-    row("alpha_mask", OFF, NO_MASKS),
     row("max_token_length", &[Accepted::Number(75.0)], SHORT_CAPTIONS),
     row("save_every_n_steps", ZERO, BY_EPOCHS).also(&["checkpointing_steps"]),
     row("save_last_n_epochs", ZERO, ALL_KEPT).also(&["checkpoints_total_limit"]),

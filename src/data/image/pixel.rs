@@ -14,6 +14,10 @@ pub enum Channels {
 }
 
 impl Channels {
+    pub fn has_alpha(self) -> bool {
+        matches!(self, Self::GreyAlpha | Self::Rgba)
+    }
+
     pub fn count(self) -> usize {
         match self {
             Self::Grey => 1,

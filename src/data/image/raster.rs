@@ -1,10 +1,12 @@
-//! Decoded samples of any depth and kind, and how they become 8-bit RGB.
+//! Decoded samples of any depth and kind, and how they become 8-bit RGB, or a mask.
 
 use anyhow::{Context, Result};
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 
 use super::pixel::{Channels, Depth, PixelType};
 use super::profile::Conversion;
+
+const FEWER_PIXELS: &str = "the decoder gave fewer pixels than its header names";
 
 /// A decoded picture as its file stores it: (height, width, channels).
 #[derive(Debug)]
@@ -15,7 +17,31 @@ pub struct Raster {
     pub samples: Vec<u8>,
 }
 
+/// Which channel of a file is a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskChannel {
+    /// Grey, or red: of a mask file.
+    First,
+    /// Of a picture itself; where it has none, all of it counts.
+    Alpha,
+}
+
 impl Raster {
+    /// One channel in 8 bits, as it stands.
+    pub fn into_channel(self, channel: MaskChannel) -> Result<GrayImage> {
+        let PixelType { channels, depth } = self.pixel;
+        let grey = match channel {
+            MaskChannel::Alpha if !channels.has_alpha() => vec![u8::MAX; self.width * self.height],
+            MaskChannel::Alpha | MaskChannel::First => {
+                let first = if channel == MaskChannel::Alpha { channels.count() - 1 } else { 0 };
+                let rows = self.samples.chunks_exact(self.width * self.pixel.bytes());
+                let of_row = |row| levels(row, depth).into_iter().skip(first).step_by(channels.count()).map(to_byte);
+                rows.flat_map(of_row).collect()
+            }
+        };
+        GrayImage::from_raw(self.width as u32, self.height as u32, grey).context(FEWER_PIXELS)
+    }
+
     /// The picture in 8-bit sRGB, transparency laid on white: by `conversion` where there is one, else as it stands
     /// (inks by R = (255 − C)·(255 − K)/255). Works inside the decoded samples where three bytes fit into a pixel.
     pub fn into_rgb(self, conversion: Option<&Conversion>) -> Result<RgbImage> {
@@ -28,7 +54,7 @@ impl Raster {
         } else {
             self.convert(conversion)?
         };
-        RgbImage::from_raw(size.0, size.1, rgb).context("the decoder gave fewer pixels than its header names")
+        RgbImage::from_raw(size.0, size.1, rgb).context(FEWER_PIXELS)
     }
 
     fn convert(self, conversion: Option<&Conversion>) -> Result<Vec<u8>> {

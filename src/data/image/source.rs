@@ -165,6 +165,14 @@ impl Header {
         Ok(Self { size, orientation, conversion, notices, pixel })
     }
 
+    pub fn has_alpha(&self) -> bool {
+        self.pixel.channels.has_alpha()
+    }
+
+    pub fn has_inks(&self) -> bool {
+        self.pixel.channels == Channels::Cmyk
+    }
+
     /// Bytes of all samples; [`check_size`] has bounded them.
     fn bytes(&self) -> usize {
         self.size.0 as usize * self.size.1 as usize * self.pixel.bytes()
@@ -247,6 +255,11 @@ fn format_of(head: &[u8]) -> Result<ImageFormat> {
             None => bail!("its content is no PNG, JPEG, WebP, BMP, TIFF or GIF picture: convert it to PNG or JPEG"),
         },
     }
+}
+
+/// What stands before an error about the picture at `path`.
+pub fn unusable(path: &Path) -> String {
+    format!("cannot use the picture {}", path.display())
 }
 
 fn explain(error: ImageError) -> anyhow::Error {

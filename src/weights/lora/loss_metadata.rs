@@ -14,6 +14,8 @@ pub struct LossMetadata {
     pub min_snr_gamma: f64,
     pub debiased_estimation: bool,
     pub zero_terminal_snr: bool,
+    /// Whether masks say where the loss counts.
+    pub masked_loss: bool,
     /// The first timestep and the one after the last.
     pub timesteps: (u32, u32),
     pub noise_offset: f64,
@@ -36,6 +38,8 @@ impl LossMetadata {
             ("ss_min_snr_gamma", number_or_none(self.min_snr_gamma)),
             ("ss_debiased_estimation", python_bool(self.debiased_estimation)),
             ("ss_zero_terminal_snr", python_bool(self.zero_terminal_snr)),
+            // Not written by sd-scripts, but shown by readers of LoRA metadata.
+            ("ss_masked_loss", python_bool(self.masked_loss)),
             ("ss_noise_offset", number_or_none(self.noise_offset)),
             ("ss_noise_offset_random_strength", python_bool(self.noise_offset_random_strength)),
             ("ss_adaptive_noise_scale", number_or_none(self.adaptive_noise_scale)),
@@ -80,6 +84,7 @@ mod tests {
             ("ss_huber_c", "0.1"),
             ("ss_min_snr_gamma", "None"),
             ("ss_zero_terminal_snr", "False"),
+            ("ss_masked_loss", "False"),
             ("ss_adaptive_noise_scale", "-0.01"),
             ("ss_multires_noise_iterations", "6"),
             ("ss_ip_noise_gamma", "None"),

@@ -79,6 +79,7 @@ impl SampleRules {
                 batch.timesteps.push(timestep);
                 let weight = self.objective.weight(timestep) as f32 / latents.len() as f32;
                 push(&mut batch, data, example, &drawn.noise[sample], weight);
+                batch.masks.extend(data.mask(example));
                 batch.input_noise.extend(drawn.input_noise.iter().flat_map(|noise| &noise[sample]));
                 sample += 1;
             }
@@ -122,6 +123,7 @@ impl SampleRules {
         repeat(&mut batch.noise);
         repeat(&mut batch.input_noise);
         repeat(&mut batch.thresholds);
+        repeat(&mut batch.masks);
         repeat(&mut batch.text);
         batch.rank_masks.iter_mut().for_each(repeat);
         batch.timesteps.resize(self.batch_size, batch.timesteps[0]);

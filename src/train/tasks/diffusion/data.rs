@@ -6,6 +6,7 @@ use crate::{
     config::TrainConfig,
     data::{
         dataset::{Dataset, DatasetOptions, Example},
+        masks::MaskOptions,
         sheet::DataSheet,
         split::Split,
         tokenizer::ClipTokenizer,
@@ -28,6 +29,11 @@ pub fn dataset_options(config: &TrainConfig) -> DatasetOptions {
         allow_missing_captions: config.allow_missing_captions,
         num_repeats: config.num_repeats as usize,
         max_token_length: config.network.max_token_length as usize,
+        masks: MaskOptions {
+            files: config.loss.masked_loss,
+            folder: config.conditioning_data_dir.clone(),
+            alpha: config.loss.alpha_mask,
+        },
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     data::{
         dataset::Example,
         image::{prepare, to_model_input},
-        latent_cache::{CacheKey, LatentCache},
+        latent_cache::CacheKey,
         tokenizer::END_TOKEN,
     },
     gpu::Gpu,
@@ -28,6 +28,8 @@ use crate::{
 };
 
 use super::{
+    kept::Kept,
+    masks::prepare_masks,
     material::{Material, Networks},
     settings::text_chunks,
 };
@@ -42,6 +44,8 @@ const PREPARED_AHEAD: usize = 2;
 pub struct PreparedData {
     /// Scaled latents of each example, (H, W, 4).
     pub latents: Vec<Vec<f32>>,
+    /// How much each pixel of an example's latents counts, (H, W); nothing where no loss is masked.
+    masks: Vec<Vec<f32>>,
     /// Of the distinct captions: text embeddings, (tokens, width), or embedded tokens for an encoder that is trained.
     texts: Vec<Vec<f32>>,
     /// Each example's place in `texts`.
@@ -52,7 +56,7 @@ impl PreparedData {
     /// Encodes all examples, or takes them from the cache.
     ///
     /// # Errors
-    /// A picture that does not decode, named; latents that are not finite; a failure of the device or the disk.
+    /// A picture or mask that does not decode, named; latents that are not finite; a failure of the device or the disk.
     pub fn new(
         gpu: &Gpu,
         material: &Material,
@@ -67,8 +71,14 @@ impl PreparedData {
             Some(model) => ids.iter().map(|ids| model.embed(ids, model.config.positions)).collect::<Result<_>>()?,
             None => encode_captions(gpu, &material.checkpoint, config, (&captions, &ids), tell)?,
         };
+        let masks = prepare_masks(&material.examples, config, tell)?;
         let latents = encode_pictures(gpu, material, config, tell)?;
-        Ok(Self { latents, texts, text_of })
+        Ok(Self { latents, masks, texts, text_of })
+    }
+
+    /// The mask of an example, (H, W); empty where no loss is masked.
+    pub fn mask(&self, example: usize) -> &[f32] {
+        self.masks.get(example).map_or(&[], Vec::as_slice)
     }
 
     /// The text input of an example.
@@ -132,13 +142,14 @@ fn joined(states: &[f32], chunks: usize, width: usize) -> Vec<f32> {
 fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<Vec<f32>>> {
     let Material { examples, checkpoint, .. } = material;
     let size = (config.resolution.width as usize, config.resolution.height as usize);
-    let mut kept = match config.cache_latents_to_disk {
-        true => KeptLatents::open(config, &checkpoint.vae, size, examples)?,
-        false => KeptLatents::none(examples.len()),
+    let keys = || {
+        let model = fingerprint(&checkpoint.vae);
+        examples.iter().map(|example| CacheKey::for_picture(&example.path, size, &model)).collect()
     };
+    let mut kept = Kept::open(config, examples.len(), keys)?;
     let phase = |done| Event::Phase { items: "pictures encoded", done, of: examples.len() };
     kept.notes().iter().for_each(|note| say(tell, &format!("note: {note}")));
-    let missing: Vec<usize> = (0..examples.len()).filter(|&index| kept.latents[index].is_none()).collect();
+    let missing = kept.missing();
     let mut done = examples.len() - missing.len();
     tell(&phase(done));
     if !missing.is_empty() {
@@ -147,14 +158,14 @@ fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &
         let start = Instant::now();
         let waited = for_each_prepared(&paths, size, |at, picture| {
             let latents = encode(gpu, &encoder, paths[at], &picture)?;
-            kept.put(missing[at], latents, size)?;
+            kept.put(missing[at], &[size.1 / 8, size.0 / 8, 4], latents)?;
             done += 1;
             tell(&phase(done));
             Ok(())
         })?;
         say(tell, &in_words(paths.len(), start.elapsed(), waited));
     }
-    Ok(kept.latents.into_iter().map(|latents| latents.expect("all pictures are encoded")).collect())
+    Ok(kept.all())
 }
 
 /// How long `count` pictures took, and how much of it the device had none to encode.
@@ -201,41 +212,6 @@ fn encode(gpu: &Gpu, encoder: &LatentEncoder, path: &Path, picture: &[f32]) -> R
     let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SCALING_FACTOR).collect();
     ensure!(all_finite(&latents), "the VAE gives values that are not finite for {}", path.display());
     Ok(latents)
-}
-
-/// Latents of the examples as far as they are known, and where new ones are kept for later runs.
-struct KeptLatents {
-    latents: Vec<Option<Vec<f32>>>,
-    disk: Option<(LatentCache, Vec<CacheKey>)>,
-}
-
-impl KeptLatents {
-    /// Nothing is known yet, and nothing is kept.
-    fn none(count: usize) -> Self {
-        Self { latents: vec![None; count], disk: None }
-    }
-
-    /// What earlier runs with the same VAE have left.
-    fn open(config: &TrainConfig, vae: &PartTensors, size: (usize, usize), examples: &[Example]) -> Result<Self> {
-        let mut cache = LatentCache::open(&config.output_dir.join("cache"))?;
-        let model = fingerprint(vae);
-        let keys = examples.iter().map(|example| CacheKey::for_picture(&example.path, size, &model));
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        let latents = keys.iter().map(|key| cache.get(key)).collect();
-        Ok(Self { latents, disk: Some((cache, keys)) })
-    }
-
-    fn notes(&mut self) -> Vec<String> {
-        self.disk.as_mut().map(|(cache, _)| cache.take_notes()).unwrap_or_default()
-    }
-
-    fn put(&mut self, index: usize, latents: Vec<f32>, (width, height): (usize, usize)) -> Result<()> {
-        if let Some((cache, keys)) = &mut self.disk {
-            cache.put(&keys[index], &[height / 8, width / 8, 4], &latents)?;
-        }
-        self.latents[index] = Some(latents);
-        Ok(())
-    }
 }
 
 fn all_finite(values: &[f32]) -> bool {
