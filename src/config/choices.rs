@@ -2,6 +2,7 @@
 
 use super::{
     loss_config::{HuberSchedule, LossType},
+    network_config::{DoraAxis, NetworkType},
     train_config::{
         GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, PredictionType, SavePrecision,
     },
@@ -41,6 +42,15 @@ pub(super) const LORA_TARGETS: &Choices<LoraTarget> = &[
     ("attn-only", LoraTarget::Attention),
     ("attn-mlp", LoraTarget::Transformer),
 ];
+/// LyCORIS' words for its kinds.
+pub(super) const NETWORK_TYPES: &Choices<NetworkType> = &[
+    ("lora", NetworkType::Lora),
+    ("dora", NetworkType::Dora),
+    ("loha", NetworkType::Loha),
+    ("lokr", NetworkType::Lokr),
+    ("locon", NetworkType::Lora),
+];
+pub(super) const DORA_AXES: &Choices<DoraAxis> = &[("input", DoraAxis::Input), ("output", DoraAxis::Output)];
 pub(super) const LR_SCHEDULERS: &Choices<LrScheduler> = &[
     ("constant", LrScheduler::Constant),
     ("constant_with_warmup", LrScheduler::ConstantWithWarmup),

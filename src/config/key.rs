@@ -18,7 +18,7 @@ pub(super) struct Draft {
     pub notes: Vec<String>,
 }
 
-/// A row of the table, made by [`setting`] or [`unsupported`] and the methods that add to it.
+/// A row of the table, made by [`setting`], [`shorthand`] or [`unsupported`] and the methods that add to it.
 pub struct Key {
     pub name: &'static str,
     /// Other trainers' names for the same.
@@ -39,6 +39,8 @@ pub struct Key {
 
 enum Meaning {
     Setting(Kind),
+    /// Stands for other keys.
+    Shorthand(Shorthand),
     /// Known from other trainers, not built yet: only values that change nothing are accepted. `Key::help` says what to
     /// do instead.
     Unsupported(&'static [Accepted]),
@@ -54,6 +56,17 @@ enum Absent {
     Said(Words),
 }
 
+/// A key that stands for others and has no field of its own.
+pub(super) struct Shorthand {
+    pub wanted: Words,
+    /// The keys, by any of their names, with their values.
+    pub expand: Expand,
+    /// What the user should know about a value.
+    pub notes: fn(&Value) -> Vec<&'static str>,
+}
+
+pub(super) type Expand = fn(&Value) -> Result<Vec<(String, Value)>>;
+
 /// A key of another trainer whose values become those of the row.
 pub(super) struct Translated {
     pub alias: &'static str,
@@ -67,6 +80,11 @@ pub(super) type Translate = fn(&Value) -> Result<Value>;
 /// A key that does something.
 pub(super) const fn setting(name: &'static str, kind: Kind) -> Key {
     Key::new(name, Meaning::Setting(kind))
+}
+
+/// A key that stands for others.
+pub(super) const fn shorthand(name: &'static str, shorthand: Shorthand) -> Key {
+    Key::new(name, Meaning::Shorthand(shorthand))
 }
 
 /// A key that is known and not built: `accepted` are the values that change nothing.
@@ -148,6 +166,9 @@ impl Key {
         }
         match &self.meaning {
             Meaning::Setting(kind) => kind.set(&mut draft.config, value, &self.takes(Language::English))?,
+            Meaning::Shorthand(shorthand) => {
+                draft.notes.extend((shorthand.notes)(value).iter().map(|note| format!("{}: {note}", self.name)));
+            }
             Meaning::Unsupported(accepted) => self.check_accepted(accepted, value)?,
         }
         draft.notes.extend((self.note)(value).map(|note| format!("{}: {note}", self.name)));
@@ -166,7 +187,18 @@ impl Key {
         Err(anyhow!("{} is not implemented yet{hint}; {cure}", value::describe(value)))
     }
 
-    /// The value in `config` as YAML; nothing for a key that is not built.
+    /// The keys that a shorthand stands for, with their values; nothing for other rows.
+    ///
+    /// # Errors
+    /// A wrong type or an unknown key, in words without key and line.
+    pub(super) fn expand(&self, value: &Value) -> Result<Vec<(String, Value)>> {
+        match &self.meaning {
+            Meaning::Shorthand(shorthand) if !value.is_null() => (shorthand.expand)(value),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The value in `config` as YAML; nothing for a key without a field.
     pub(super) fn show(&self, config: &TrainConfig) -> String {
         self.kind().map_or_else(String::new, |kind| kind.show(config))
     }
@@ -198,6 +230,7 @@ impl Key {
     pub fn takes(&self, language: Language) -> String {
         let said = match &self.meaning {
             Meaning::Setting(kind) => kind.said(language),
+            Meaning::Shorthand(shorthand) => shorthand.wanted.of(language).to_owned(),
             Meaning::Unsupported(accepted) => {
                 accepted.iter().map(|accepted| format!("`{}`", accepted.as_yaml())).collect::<Vec<_>>().join(", ")
             }
@@ -236,14 +269,14 @@ impl Key {
 
     /// Whether it does something yet.
     pub fn is_built(&self) -> bool {
-        self.kind().is_some()
+        !matches!(self.meaning, Meaning::Unsupported(_))
     }
 
-    /// What it takes; nothing for a key that is not built.
+    /// What it takes; nothing for a key without a field.
     pub(super) fn kind(&self) -> Option<&Kind> {
         match &self.meaning {
             Meaning::Setting(kind) => Some(kind),
-            Meaning::Unsupported(_) => None,
+            Meaning::Shorthand(_) | Meaning::Unsupported(_) => None,
         }
     }
 

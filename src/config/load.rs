@@ -88,15 +88,15 @@ fn load_text(path: &Path, text: &str, overrides: &[String], anchor: impl Fn(&mut
     let mut mistakes = Mistakes::default();
     let in_file = source::entries(path, text)?.into_iter();
     let mut claims = Claims::default();
-    claims.claim(in_file.map(|entry| (entry.key, entry.value, Place::file(path, entry.line))), &mut mistakes);
+    claims.claim(in_file.map(|entry| Entry::new(entry.key, entry.value, Place::file(path, entry.line))), &mut mistakes);
     claims.claim_overrides(overrides, &mut mistakes);
     let settings = claims.settings;
 
     let mut draft = Draft { config: TrainConfig::unresolved(), notes: Vec::new() };
     let mut in_order: Vec<&Setting> = settings.values().collect();
-    in_order.sort_by_key(|setting| (setting.key.after_others, setting.place.line_number()));
+    in_order.sort_by_key(|setting| (setting.key.after_others, setting.entry.place.line_number()));
     for setting in in_order {
-        setting.apply(&mut draft).unwrap_or_else(|error| mistakes.add(setting.place.line_number(), error));
+        setting.apply(&mut draft).unwrap_or_else(|error| mistakes.add(setting.entry.place.line_number(), error));
     }
     let cannot_run = || format!("{}: the configuration cannot run", path.display());
     for missing in resolve::missing(|key| settings.contains_key(key) || claims.meant.contains(key)) {
@@ -122,6 +122,7 @@ fn origins(settings: &Settings, derived: Vec<resolve::Derived>) -> Origins {
 }
 
 /// Where a setting was written.
+#[derive(Clone)]
 enum Place {
     File { path: String, line: Option<SourceLine> },
     Override,
@@ -149,33 +150,73 @@ impl Place {
     }
 }
 
-/// One key that was given a value.
-struct Setting {
-    key: &'static Key,
-    /// The name it was given by.
+/// A name that was given a value.
+struct Entry {
+    /// As it was written.
     spelled: String,
     value: Value,
     place: Place,
+    /// The shorthand within which it stands.
+    within: Option<&'static str>,
+}
+
+impl Entry {
+    fn new(spelled: String, value: Value, place: Place) -> Self {
+        Self { spelled, value, place, within: None }
+    }
+
+    fn name(&self) -> String {
+        match self.within {
+            Some(shorthand) => format!("{shorthand}: {}", self.spelled),
+            None => self.spelled.clone(),
+        }
+    }
+
+    fn error(&self, message: impl std::fmt::Display) -> anyhow::Error {
+        self.place.error(&self.name(), message)
+    }
+}
+
+/// One key that was given a value.
+struct Setting {
+    key: &'static Key,
+    /// With its value in the key's own terms.
+    entry: Entry,
 }
 
 impl Setting {
     fn apply(&self, draft: &mut Draft) -> Result<()> {
-        self.key.apply(draft, &self.value).map_err(|error| self.place.error(&self.full_name(), format!("{error:#}")))
+        self.key.apply(draft, &self.entry.value).map_err(|error| self.error(&error))
+    }
+
+    fn error(&self, error: &anyhow::Error) -> anyhow::Error {
+        self.entry.place.error(&self.full_name(), format!("{error:#}"))
     }
 
     fn full_name(&self) -> String {
-        if self.spelled == self.key.name {
-            return self.spelled.clone();
+        let name = self.entry.name();
+        if self.entry.spelled == self.key.name {
+            return name;
         }
-        format!("{} (here {})", self.spelled, self.key.name)
+        format!("{name} (here {})", self.key.name)
     }
 
     /// The comment of the resolved YAML.
     fn origin(&self) -> Option<String> {
-        match self.place {
-            Place::Override => Some(format!("--set {}", self.spelled)),
-            Place::File { .. } => (self.spelled != self.key.name).then(|| format!("{} in the file", self.spelled)),
+        let written = self.entry.within.unwrap_or(&self.entry.spelled);
+        match self.entry.place {
+            Place::Override => Some(format!("--set {written}")),
+            Place::File { .. } => (written != self.key.name).then(|| format!("{written} in the file")),
         }
+    }
+
+    /// What a shorthand stands for, as if it had been written there.
+    fn expand(&self) -> Result<Vec<Entry>> {
+        let entries = self.key.expand(&self.entry.value).map_err(|error| self.error(&error))?;
+        let within = self.entry.within.or(Some(self.key.name));
+        let place = &self.entry.place;
+        let entry = |(spelled, value)| Entry { spelled, value, place: place.clone(), within };
+        Ok(entries.into_iter().map(entry).collect())
     }
 }
 
@@ -192,36 +233,44 @@ struct Claims {
 
 impl Claims {
     /// Takes entries in, which win over earlier ones, except for what is unknown or stands twice among them.
-    fn claim(&mut self, entries: impl Iterator<Item = (String, Value, Place)>, mistakes: &mut Mistakes) {
+    fn claim(&mut self, entries: impl Iterator<Item = Entry>, mistakes: &mut Mistakes) {
         let mut settings = Settings::new();
-        for (spelled, value, place) in entries {
-            let line = place.line_number();
-            match self.find(&spelled, value, place, &settings) {
-                Ok(setting) => drop(settings.insert(setting.key.name, setting)),
-                Err(mistake) => mistakes.add(line, mistake),
-            }
-        }
+        entries.for_each(|entry| self.claim_entry(entry, &mut settings, mistakes));
+        let replaced = |setting: &Setting| setting.entry.within.is_some_and(|name| settings.contains_key(name));
+        self.settings.retain(|_, setting| !replaced(setting));
         self.settings.extend(settings);
-        self.settings.retain(|_, setting| !setting.value.is_null());
+        self.settings.retain(|_, setting| !setting.entry.value.is_null());
     }
 
-    fn find(&mut self, spelled: &str, value: Value, place: Place, earlier: &Settings) -> Result<Setting> {
-        let Some((key, translate)) = keys::find(spelled) else {
-            let nearest = suggest::nearest(spelled, keys::names());
+    fn claim_entry(&mut self, entry: Entry, settings: &mut Settings, mistakes: &mut Mistakes) {
+        let line = entry.place.line_number();
+        let claimed = self.find(entry, settings).and_then(|setting| {
+            let entries = setting.expand();
+            settings.insert(setting.key.name, setting);
+            entries
+        });
+        match claimed {
+            Ok(entries) => entries.into_iter().for_each(|entry| self.claim_entry(entry, settings, mistakes)),
+            Err(mistake) => mistakes.add(line, mistake),
+        }
+    }
+
+    fn find(&mut self, mut entry: Entry, earlier: &Settings) -> Result<Setting> {
+        let Some((key, translate)) = keys::find(&entry.spelled) else {
+            let nearest = suggest::nearest(&entry.spelled, keys::names());
             self.meant.extend(nearest.and_then(keys::find).map(|(key, _)| key.name));
-            return Err(place.error(spelled, unknown_key(nearest)));
+            return Err(entry.error(unknown_key(nearest)));
         };
         if let Some(first) = earlier.get(key.name) {
-            return Err(place.error(spelled, given_twice(first)));
+            return Err(entry.error(given_twice(first)));
         }
-        let value = match translate.filter(|_| !value.is_null()) {
-            Some(translate) => translate(&value).map_err(|error| {
+        if let Some(translate) = translate.filter(|_| !entry.value.is_null()) {
+            entry.value = translate(&entry.value).map_err(|error| {
                 self.meant.insert(key.name);
-                place.error(spelled, error)
-            })?,
-            None => value,
-        };
-        Ok(Setting { key, spelled: spelled.to_owned(), value, place })
+                entry.error(error)
+            })?;
+        }
+        Ok(Setting { key, entry })
     }
 
     fn claim_overrides(&mut self, overrides: &[String], mistakes: &mut Mistakes) {
@@ -244,14 +293,14 @@ fn unknown_key(nearest: Option<&str>) -> String {
 }
 
 fn given_twice(first: &Setting) -> String {
-    let place = first.place.line_number().map(|line| format!(" on line {line}")).unwrap_or_default();
+    let place = first.entry.place.line_number().map(|line| format!(" on line {line}")).unwrap_or_default();
     format!("given twice: `{}` already stands{place}; keep one of them", first.full_name())
 }
 
-fn parse_override(text: &str) -> Result<(String, Value, Place)> {
+fn parse_override(text: &str) -> Result<Entry> {
     let Some((key, value)) = text.split_once('=') else {
         return Err(anyhow!("--set {text}: expected key=value, such as --set epochs=20"));
     };
     let value = serde_yaml::from_str(value).map_err(|error| Place::Override.error(key, error))?;
-    Ok((key.trim().to_owned(), value, Place::Override))
+    Ok(Entry::new(key.trim().to_owned(), value, Place::Override))
 }

@@ -6,7 +6,8 @@
 //! From the bottom: `train_config` is the result; `value` reads single values and `show` writes them; `kind` is what a
 //! key takes, with its range and field, and `key` a row of all that is known of one key; `keys` is the table, a file for
 //! each group; `optimizers` the table of theirs; `source` maps keys to lines; `resolve` derives what was left out; `load`
-//! walks file and overrides through the table; `print` shows the result as YAML, `summary` in a few lines, `reference` all
+//! walks file and overrides through the table, which says what a key such as `network_args` stands for; `loss_checks` and
+//! `network_checks` say what goes together; `print` shows the result as YAML, `summary` in a few lines, `reference` all
 //! keys as a page. `import` makes a file of another trainer's.
 
 mod choices;
@@ -20,7 +21,12 @@ mod loss_config;
 #[cfg(test)]
 mod loss_tests;
 mod mistakes;
+mod network_args;
+mod network_checks;
 mod network_config;
+mod network_readers;
+#[cfg(test)]
+mod network_tests;
 mod optimizers;
 mod print;
 mod range;

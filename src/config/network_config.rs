@@ -96,3 +96,59 @@ impl Default for NetworkConfig {
         }
     }
 }
+
+/// Blocks whose only layer is a sampler's convolution.
+const SAMPLERS: [usize; 3] = [3, 6, 9];
+/// Blocks with attention.
+const ATTENTION: [usize; 16] = [1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21, 22, 23, 24];
+
+impl NetworkConfig {
+    /// Whether the text encoder is trained at a rate above 0.
+    pub fn trains_text_encoder(&self) -> bool {
+        self.train_text_encoder && self.text_encoder_lr > 0.0
+    }
+
+    /// What the U-Net's learning rate is multiplied by in each block, with 0 for what `block_lr_zero_threshold` leaves
+    /// out; `None`: 1 everywhere.
+    pub fn block_lr_factors(&self) -> Option<[f64; NETWORK_BLOCKS]> {
+        let factor = |list: &[f64], at: usize| list.get(at).copied().unwrap_or(1.0);
+        let middle = NETWORK_BLOCKS / 2;
+        self.has_lr_factors().then(|| {
+            std::array::from_fn(|block| {
+                let factor = match block {
+                    down if down < middle => factor(&self.down_lr_weight, down),
+                    block if block == middle => self.mid_lr_weight,
+                    up => factor(&self.up_lr_weight, up - middle - 1),
+                };
+                if factor > self.block_lr_zero_threshold { factor } else { 0.0 }
+            })
+        })
+    }
+
+    pub(super) fn has_lr_factors(&self) -> bool {
+        !self.down_lr_weight.is_empty() || !self.up_lr_weight.is_empty() || self.mid_lr_weight != 1.0
+    }
+
+    pub(super) fn has_loraplus(&self) -> bool {
+        self.loraplus_unet_lr_ratio != 1.0 || self.loraplus_text_encoder_lr_ratio != 1.0
+    }
+
+    /// Whether something in a block takes the ordinary rank, or with `convs` that of 3×3 convolutions. Block 0 is
+    /// `conv_in`, which is never adapted.
+    pub(super) fn has_layers(&self, block: usize, convs: bool) -> bool {
+        let convolutional = self.conv_dim > 0 && block != 0;
+        match convs {
+            true => convolutional,
+            false => ATTENTION.contains(&block) || (convolutional && !SAMPLERS.contains(&block)),
+        }
+    }
+
+    /// Whether something in a block of the U-Net is trained.
+    pub(super) fn adapts(&self, block: usize) -> bool {
+        let has_rank = |ranks: &[f64]| ranks.get(block).is_none_or(|&rank| rank > 0.0);
+        let learns = self.block_lr_factors().is_none_or(|factors| factors[block] > 0.0);
+        let layers = self.has_layers(block, false) && has_rank(&self.block_dims);
+        let convs = self.has_layers(block, true) && has_rank(&self.conv_block_dims);
+        learns && (layers || convs)
+    }
+}

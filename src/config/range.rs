@@ -28,10 +28,11 @@ impl NumberRange {
         Self { high: Bound::Excluded(high), ..self }
     }
 
-    /// Whether a finite number lies within.
+    /// Whether a number lies within, and still does as the f32 that is computed with.
     pub(super) fn holds(&self, number: f64) -> bool {
         let low = if self.includes_low { Bound::Included(self.low) } else { Bound::Excluded(self.low) };
-        number.is_finite() && (low, self.high).contains(&number)
+        let in_f32 = (low.map(|low| low as f32), self.high.map(|high| high as f32));
+        fits_f32(number) && (low, self.high).contains(&number) && in_f32.contains(&(number as f32))
     }
 
     /// "a number from 0 to below 1".
@@ -64,6 +65,11 @@ impl NumberRange {
     }
 }
 
+/// Whether an f32 holds a number, neither overflowing nor losing its digits below the smallest normal one.
+pub(super) fn fits_f32(number: f64) -> bool {
+    number == 0.0 || (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&number.abs())
+}
+
 /// "a whole number from 1 to 1024"; the largest number of its type is no bound.
 pub(super) fn whole_said(range: &RangeInclusive<u32>, language: Language) -> String {
     let (low, high) = (range.start(), range.end());
@@ -94,6 +100,15 @@ mod tests {
             assert!(range.holds(inside) && !range.holds(outside), "{en}");
             assert!(!range.holds(f64::NAN) && !range.holds(f64::INFINITY), "{en}");
         }
+    }
+
+    #[test]
+    fn a_range_holds_what_an_f32_does() {
+        for number in [1e39, 1e-39, 1e-300] {
+            assert!(!from(0.0).holds(number), "{number}");
+        }
+        assert!(!from(0.0).below(1.0).holds(1.0 - 1e-9) && from(0.0).below(1.0).holds(1.0 - 1e-7));
+        assert!(from(0.0).to(f64::from(u32::MAX)).holds(f64::from(u32::MAX)) && from(0.0).holds(1e-30));
     }
 
     #[test]

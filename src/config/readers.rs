@@ -46,6 +46,16 @@ pub(super) fn min_snr_gamma(value: &Value, wanted: &str) -> Result<Option<f64>> 
     Ok((gamma > 0.0).then_some(gamma))
 }
 
+/// OneTrainer's `ema` as a flag.
+pub(super) fn one_trainers_ema(value: &Value) -> Result<Value> {
+    match value.as_str().map(str::to_uppercase).as_deref() {
+        Some("OFF") => Ok(false.into()),
+        Some("CPU" | "GPU") => Ok(true.into()),
+        _ if value.is_bool() => Ok(value.clone()),
+        _ => Err(value::expected("OFF, CPU, GPU, true or false", value)),
+    }
+}
+
 /// A list of prompts, one prompt, or a file of them, which ends in `.txt` as sd-scripts' does.
 pub(super) fn preview_prompts(value: &Value) -> Result<PreviewPrompts> {
     if let Value::Sequence(list) = value {

@@ -2,7 +2,7 @@
 
 use super::{
     key::Draft,
-    keys, loss_checks,
+    keys, loss_checks, network_checks,
     optimizers::rates,
     readers,
     train_config::{LrScheduler, POLYNOMIAL_END_RATE, TrainConfig, Warmup},
@@ -41,6 +41,7 @@ fn derive(config: &mut TrainConfig, given: impl Fn(&str) -> bool) -> Result<Vec<
         config.unet_lr = config.learning_rate;
         derived.push(as_its_row_says("unet_lr"));
     }
+    derived.extend(network_checks::derive(config, &given));
     if !given("lr_warmup_steps") && config.lr_scheduler == LrScheduler::Constant {
         config.lr_warmup_steps = Warmup::Steps(0);
         derived.push(("lr_warmup_steps", "lr_scheduler constant has no warm-up"));
@@ -75,6 +76,7 @@ fn check(config: &TrainConfig) -> Result<()> {
         );
     }
     rates::check(config)?;
+    network_checks::check(config)?;
     loss_checks::check(config)
 }
 
@@ -84,5 +86,6 @@ fn add_notes(draft: &mut Draft, given: impl Fn(&str) -> bool) {
         notes.push("lr_warmup_steps: `constant` has no warm-up; use `lr_scheduler: constant_with_warmup`".into());
     }
     notes.extend(rates::notes(config, given));
+    notes.extend(network_checks::notes(config));
     notes.extend(loss_checks::notes(config));
 }

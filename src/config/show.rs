@@ -20,6 +20,11 @@ pub(super) fn number(number: f64) -> String {
     if number != 0.0 && number.abs() < 1e-3 { format!("{number:e}") } else { number.to_string() }
 }
 
+/// A list on one line.
+pub(super) fn numbers(numbers: &[f64]) -> String {
+    format!("[{}]", numbers.iter().copied().map(number).collect::<Vec<_>>().join(", "))
+}
+
 pub(super) fn warmup(warmup: Warmup) -> String {
     match warmup {
         Warmup::Steps(steps) => steps.to_string(),

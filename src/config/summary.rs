@@ -1,8 +1,9 @@
 //! A short summary of a run for the terminal.
 
 use super::{
-    choices::{HUBER_SCHEDULES, LORA_TARGETS, LOSS_TYPES, LR_SCHEDULERS, SAVE_PRECISIONS, word_for},
+    choices::{HUBER_SCHEDULES, LORA_TARGETS, LOSS_TYPES, LR_SCHEDULERS, NETWORK_TYPES, SAVE_PRECISIONS, word_for},
     loss_config::{HuberSchedule, LossType, TIMESTEPS},
+    network_config::{DoraAxis, NetworkConfig, NetworkType},
     show::number,
     train_config::{GradientCheckpointing, LrScheduler, MixedPrecision, TrainConfig, Warmup},
 };
@@ -25,6 +26,13 @@ impl HuberSchedule {
     /// sd-scripts' name.
     pub fn name(self) -> &'static str {
         word_for(HUBER_SCHEDULES, &self)
+    }
+}
+
+impl NetworkType {
+    /// LyCORIS' name.
+    pub fn name(self) -> &'static str {
+        word_for(NETWORK_TYPES, &self)
     }
 }
 
@@ -54,9 +62,17 @@ impl TrainConfig {
     }
 
     fn lora_text(&self) -> String {
-        let scale = number(self.lora_alpha / f64::from(self.lora_rank));
+        let rank = f64::from(self.lora_rank);
+        let (divided, scale) = match self.network.rs_lora {
+            true => ("alpha/√rank", (self.lora_alpha / rank.sqrt() * 1e4).round() / 1e4),
+            false => ("alpha/rank", self.lora_alpha / rank),
+        };
         let target = word_for(LORA_TARGETS, &self.lora_target);
-        format!("rank {}, alpha {}, alpha/rank {scale}, {target}", self.lora_rank, number(self.lora_alpha))
+        let mut text = format!("rank {rank}, alpha {}, {divided} {}, {target}", number(self.lora_alpha), number(scale));
+        for option in network_options(&self.network) {
+            text += &format!(", {option}");
+        }
+        text
     }
 
     fn training_text(&self) -> String {
@@ -101,6 +117,52 @@ impl TrainConfig {
         };
         format!("{}, {precision}, {every}", file.display())
     }
+}
+
+/// What a network has that it does not have by default, a phrase each.
+fn network_options(network: &NetworkConfig) -> Vec<String> {
+    let mut options = Vec::new();
+    match network.network_type {
+        NetworkType::Lora => {}
+        NetworkType::Dora if network.dora_axis == DoraAxis::Output => options.push("dora of outputs".to_owned()),
+        kind => options.push(kind.name().to_owned()),
+    }
+    if network.conv_dim > 0 {
+        options.push(format!("convolutions rank {}, alpha {}", network.conv_dim, number(network.conv_alpha)));
+    }
+    if network.trains_text_encoder() {
+        let only = if network.network_train_text_encoder_only { " only" } else { "" };
+        options.push(format!("text encoder{only} at {}", number(network.text_encoder_lr)));
+    }
+    let lists = [&network.block_dims, &network.block_alphas, &network.conv_block_dims, &network.conv_block_alphas];
+    let flags =
+        [(lists.iter().any(|list| !list.is_empty()), "sizes by block"), (network.has_lr_factors(), "rates by block")];
+    options.extend(flags.into_iter().filter(|(on, _)| *on).map(|(_, phrase)| phrase.to_owned()));
+    let (unet, text) = (network.loraplus_unet_lr_ratio, network.loraplus_text_encoder_lr_ratio);
+    if network.has_loraplus() {
+        let text = if text == unet { String::new() } else { format!(" and {} in the text encoder", number(text)) };
+        options.push(format!("LoRA+ {}{text}", number(unet)));
+    }
+    options.extend(network_sizes(network));
+    options
+}
+
+fn network_sizes(network: &NetworkConfig) -> impl Iterator<Item = String> {
+    let ema = if network.use_ema { network.ema_decay } else { 0.0 };
+    let sizes = [
+        (network.network_dropout, "dropout"),
+        (network.rank_dropout, "rank dropout"),
+        (network.module_dropout, "module dropout"),
+        (network.scale_weight_norms, "norms up to"),
+        (ema, "EMA"),
+    ];
+    let length = network.max_token_length;
+    let tokens = (length != NetworkConfig::default().max_token_length).then(|| format!("{length} tokens"));
+    sizes
+        .into_iter()
+        .filter(|(size, _)| *size > 0.0)
+        .map(|(size, name)| format!("{name} {}", number(size)))
+        .chain(tokens)
 }
 
 /// What a run does to loss and noise that it does not by default, a phrase each.

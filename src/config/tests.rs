@@ -1,6 +1,6 @@
 //! Whole files through [`load`].
 
-use super::*;
+use super::{network_tests::every_network_key, *};
 use std::path::{Path, PathBuf};
 
 pub(super) const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
@@ -68,7 +68,7 @@ fn the_founding_articles_file_runs_as_it_stands() {
     assert!(summary.contains("20 epochs, batch 2") && summary.contains("2e-4, cosine, warm-up 5 %"), "{summary}");
 }
 
-/// Every key, none at its default.
+/// Every key but those of the network, none at its default.
 const EVERY_KEY: &str = "base_model: a
 vae: b
 prediction_type: v_prediction
@@ -92,8 +92,8 @@ batch_size: 2
 gradient_accumulation_steps: 4
 learning_rate: 3e-4
 unet_lr: 1e-5
-optimizer_args: [\"weight_decay=0.1\", \"betas=.9,.99\", \"d_coef=2\"]
-optimizer_type: prodigy
+optimizer_args: [\"weight_decay=0.1\", \"betas=.8,.99\"]
+optimizer_type: lion
 lr_scheduler: cosine_with_restarts
 lr_warmup_steps: 20
 lr_scheduler_num_cycles: 3
@@ -145,10 +145,14 @@ metadata_tags: [silk, peony]
 trigger_phrase: suzhou embroidery
 ";
 
+fn every_key() -> String {
+    EVERY_KEY.to_owned() + network_tests::EVERY_NETWORK_KEY
+}
+
 #[test]
 fn the_resolved_yaml_loads_as_the_same_configuration() {
-    for text in [EVERY_KEY, FOUNDING_ARTICLE] {
-        let first = load_text(text, &[]).unwrap();
+    for text in [every_key(), FOUNDING_ARTICLE.to_owned()] {
+        let first = load_text(&text, &[]).unwrap();
         let second = load_text(&first.yaml, &[]).unwrap();
         assert_eq!(first.config, second.config, "{}", first.yaml);
     }
@@ -156,7 +160,7 @@ fn the_resolved_yaml_loads_as_the_same_configuration() {
 
 #[test]
 fn every_key_reaches_its_field() {
-    let config = load_text(EVERY_KEY, &[]).unwrap().config;
+    let config = load_text(&every_key(), &[]).unwrap().config;
     let expected = TrainConfig {
         base_model: "a".into(),
         vae: Some("b".into()),
@@ -174,7 +178,7 @@ fn every_key_reaches_its_field() {
         lora_rank: 16,
         lora_alpha: 8.0,
         lora_target: LoraTarget::Transformer,
-        network: NetworkConfig::default(),
+        network: every_network_key(),
         network_weights: Some("e.safetensors".into()),
         epochs: 7,
         max_train_steps: Some(100),
@@ -182,10 +186,7 @@ fn every_key_reaches_its_field() {
         gradient_accumulation_steps: 4,
         learning_rate: 3e-4,
         unet_lr: 1e-5,
-        optimizer: optimizer(
-            OptimizerKind::Prodigy,
-            &[("betas", "0.9,0.99"), ("weight_decay", "0.1"), ("d_coef", "2")],
-        ),
+        optimizer: optimizer(OptimizerKind::Lion, &[("betas", "0.8,0.99"), ("weight_decay", "0.1")]),
         lr_scheduler: LrScheduler::CosineWithRestarts,
         lr_warmup_steps: Warmup::Steps(20),
         lr_scheduler_num_cycles: 3,
@@ -286,10 +287,9 @@ fn wrong_values_name_key_line_and_what_is_wanted() {
         ("mixed_precision: bf16", "set `mixed_precision: fp16`"),
         ("mixed_precision: fp8", "Choices: `auto`, `no`, `fp16`"),
         ("enable_bucket: true", "not implemented yet"),
-        (
-            "network_train_unet_only: false",
-            "`network_train_unet_only (here train_text_encoder)`: true is not implemented",
-        ),
+        ("network_train_unet_only: 3", "`network_train_unet_only`: expected true or false, found 3"),
+        ("use_dora: 1", "`use_dora`: expected true or false"),
+        ("algo: lokrr", "`algo (here network_type)`: `lokrr` is not a choice here; did you mean `lokr`?"),
         ("lora_target: [attn1]", "not implemented yet"),
         ("caption_prefix: flower", "not implemented yet"),
         ("seed: -1", "a whole number from 0"),

@@ -1,7 +1,12 @@
 //! Reading and checking single YAML values. Where a reader gives `None`, the caller says what was expected; errors say
 //! it themselves, and the caller adds key and line.
 
-use super::{choices::Word, range::NumberRange, suggest, words::Language};
+use super::{
+    choices::Word,
+    range::{NumberRange, fits_f32},
+    suggest,
+    words::Language,
+};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_yaml::Value;
 use std::ops::RangeInclusive;
@@ -123,15 +128,21 @@ fn argument(value: &Value) -> Result<(String, Value)> {
 /// # Errors
 /// Another `count` of them, and a number out of `range`.
 pub(super) fn numbers(value: &Value, range: &NumberRange, count: usize) -> Result<Vec<f64>> {
-    let parts: Vec<Value> = match value {
-        Value::Sequence(list) => list.clone(),
-        Value::String(text) => text.trim_matches(['(', ')', '[', ']']).split(',').map(Value::from).collect(),
-        _ => Vec::new(),
-    };
+    let parts = parts(value);
     if parts.len() != count {
         return Err(expected(&format!("{count} numbers, each {}", range.said(Language::English)), value));
     }
     parts.iter().map(|part| expect_number(part, range)).collect()
+}
+
+/// What a list holds: a YAML list, sd-scripts' text with commas, or a single value. Another kind of value holds nothing.
+pub(super) fn parts(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Sequence(list) => list.clone(),
+        Value::String(text) => text.trim_matches(['(', ')', '[', ']']).split(',').map(Value::from).collect(),
+        Value::Number(_) => vec![value.clone()],
+        _ => Vec::new(),
+    }
 }
 
 /// [`number`] with an error that says the range.
@@ -162,7 +173,9 @@ pub fn bytes_as_text(bytes: u64) -> String {
 }
 
 pub(super) fn expected(wanted: &str, found: &Value) -> anyhow::Error {
-    anyhow!("expected {wanted}, found {}", describe(found))
+    let too_fine = any_number(found).is_some_and(|number| number.is_finite() && !fits_f32(number));
+    let why = if too_fine { ", which is beyond 32-bit numbers" } else { "" };
+    anyhow!("expected {wanted}, found {}{why}", describe(found))
 }
 
 /// A value in the words of an error message.
@@ -172,7 +185,7 @@ pub(super) fn describe(value: &Value) -> String {
         Value::Bool(flag) => flag.to_string(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => format!("the text \"{text}\""),
-        Value::Sequence(_) => "a list".into(),
+        Value::Sequence(list) => format!("a list of {}", list.len()),
         Value::Mapping(_) => "a map".into(),
         Value::Tagged(tagged) => format!("a value with the tag {}", tagged.tag),
     }
@@ -220,6 +233,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_too_large_or_small_to_compute_with_are_told_so() {
+        for text in ["1e39", "'1e-50'"] {
+            let error = expect_number(&yaml(text), &from(0.0)).unwrap_err().to_string();
+            assert!(error.ends_with("which is beyond 32-bit numbers"), "{error}");
+        }
+        let error = expect_number(&yaml("-1"), &from(0.0)).unwrap_err().to_string();
+        assert!(error.ends_with("found -1"), "{error}");
+    }
+
+    #[test]
     fn whole_numbers_stay_whole_and_in_range() {
         assert_eq!(whole(&yaml("12"), &(1..=12)).unwrap(), 12);
         assert_eq!(whole(&yaml("\"12\""), &(1..=12)).unwrap(), 12);
@@ -254,7 +277,8 @@ mod tests {
             assert_eq!(numbers(&yaml(text), &from(0.0), 2).unwrap(), [0.9, 0.99], "{text}");
         }
         assert!(numbers(&yaml("0.9"), &from(0.0), 2).is_err());
-        assert!(numbers(&yaml("[0.9]"), &from(0.0), 2).is_err());
+        let error = numbers(&yaml("[0.9]"), &from(0.0), 2).unwrap_err().to_string();
+        assert!(error.ends_with("found a list of 1"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The table of keys: a row each, in a file for each group. A new key is one row in its group's file and a field in
 //! [`TrainConfig`]; the parser, the resolved YAML, `lora-wgpu keys` and the reference page are made from the row.
 
+mod adapters;
 mod data;
 mod device;
 mod loss;
@@ -10,6 +11,7 @@ mod noise;
 mod previews;
 mod provenance;
 mod saving;
+mod text_encoder;
 mod training;
 mod unsupported;
 
@@ -35,6 +37,8 @@ pub const GROUPS: &[Group] = &[
     group("Base model", "底模", model::KEYS),
     group("Pictures and captions", "图片和说明", data::KEYS),
     group("Network", "网络", network::KEYS),
+    group("Adapter", "适配器", adapters::KEYS),
+    group("Text encoder", "文本编码器", text_encoder::KEYS),
     group("Training", "训练", training::KEYS),
     group("Loss", "损失", loss::KEYS),
     group("Noise", "噪声", noise::KEYS),

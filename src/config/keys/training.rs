@@ -2,7 +2,7 @@
 
 use super::super::{
     choices::LR_SCHEDULERS,
-    key::{Key, setting},
+    key::{Key, Translated, setting},
     kind::{Field, Kind, choice, field, optional_field},
     optimizers,
     range::{above, from},
@@ -59,10 +59,10 @@ pub(super) const KEYS: &[Key] = &[
         ),
     setting("optimizer_type", Kind::Choice(optimizers::words, OPTIMIZER)).also(&["optimizer"]).note(optimizers::note).help(
         "The rule by which the LoRA's numbers are moved. AdamW suits everything; Prodigy finds the learning rate itself, \
-         Adafactor takes the least memory, Lion wants a third of AdamW's rate, the schedule-free ones need no end of the \
-         run. 8-bit and paged kinds are taken for theirs with 32 bits.",
-        "按什么规则更新 LoRA。AdamW 各种情况都适用；Prodigy 自己找学习率，Adafactor 占显存最少，Lion 的学习率取 AdamW 的三分之一，\
-         ScheduleFree 不必预先定下何时结束。8 位和 paged 的名称按对应的 32 位优化器运行。",
+         Adafactor can set its own and takes as much memory as AdamW here, Lion wants a third of AdamW's rate, the \
+         schedule-free ones need no end of the run. 8-bit and paged kinds are taken for theirs with 32 bits.",
+        "按什么规则更新 LoRA。AdamW 各种情况都适用；Prodigy 自己找学习率，Adafactor 可自定学习率，在这里占显存与 AdamW 一样多，\
+         Lion 的学习率取 AdamW 的三分之一，ScheduleFree 不必预先定下何时结束。8 位和 paged 的名称按对应的 32 位优化器运行。",
     ),
     setting(
         "optimizer_args",
@@ -144,6 +144,24 @@ pub(super) const KEYS: &[Key] = &[
             "The largest step that the gradient may ask for; longer ones are shortened. It keeps one odd picture from \
              spoiling what was learned.",
             "梯度最大允许多长，超过就缩短。免得一张特殊的图毁掉已经学到的东西。",
+        ),
+    setting("use_ema", Kind::Flag(field!(network.use_ema)))
+        .translated(&[Translated {
+            alias: "ema",
+            translate: readers::one_trainers_ema,
+            said: Words::new("OFF means false, CPU and GPU true", "OFF 即 false，CPU、GPU 即 true"),
+        }])
+        .help(
+            "Whether the file holds a running average of what was trained. It smooths out the last steps, and takes as \
+             much memory again as the LoRA.",
+            "文件里是否存训练过程的滑动平均。可抹平最后几步的起伏，多占与 LoRA 一样大的显存。",
+        ),
+    setting("ema_decay", Kind::Number(from(0.0).below(1.0), field!(network.ema_decay)))
+        .remark("such as 0.999", "如 0.999")
+        .help(
+            "How slowly the running average of `use_ema` follows. 0.999 looks back over about a thousand steps; 0.99 suits \
+             short runs.",
+            "`use_ema` 的滑动平均跟得多慢。0.999 约为最近一千步的平均；训练短时用 0.99。",
         ),
     setting("seed", Kind::Seed(field!(seed))).help(
         "The number from which everything random is drawn. The same seed, device and settings give the same file; \

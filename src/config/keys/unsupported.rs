@@ -3,8 +3,7 @@
 //! what happens instead, or what to use; it stands in the error and on the reference page.
 
 use super::super::{
-    key::{Accepted, Key, Translated, unsupported},
-    value,
+    key::{Accepted, Key, unsupported},
     words::Words,
 };
 
@@ -17,10 +16,6 @@ const NO_BUCKETS: Words =
     Words::new("every picture is resized and cropped to `resolution`", "所有图片都缩放并裁剪到 `resolution`");
 const CAPTIONS_STAY: Words = Words::new("captions are used as they are written", "说明文字按原样使用");
 const NO_FLIPS: Words = Words::new("pictures are never varied", "图片从不变化");
-const NO_TEXT_ENCODER: Words = Words::new("only the U-Net is trained", "只训练 U-Net");
-const NO_DROPOUT: Words = Words::new("nothing is dropped", "不做随机丢弃");
-const NO_CONVOLUTIONS: Words = Words::new("a LoRA covers the transformer blocks", "LoRA 只覆盖 transformer 块");
-const SHORT_CAPTIONS: Words = Words::new("a caption has at most 75 tokens", "说明最长 75 个词元");
 const BY_EPOCHS: Words = Words::new("use `save_every_n_epochs`", "请用 `save_every_n_epochs`");
 const ALL_KEPT: Words = Words::new("every saved epoch is kept", "存下的各轮都保留");
 const NO_STATE: Words = Words::new("a run cannot be resumed", "中断的训练不能接着做");
@@ -47,18 +42,6 @@ pub(super) const KEYS: &[Key] = &[
     row("caption_prefix", EMPTY, CAPTIONS_STAY),
     row("caption_suffix", EMPTY, CAPTIONS_STAY),
     row("flip_aug", OFF, NO_FLIPS).also(&["random_flip", "flip_x"]),
-    row("train_text_encoder", OFF, NO_TEXT_ENCODER).translated(&[Translated {
-        alias: "network_train_unet_only",
-        translate: |given| Ok((!value::expect_flag(given)?).into()),
-        said: Words::new("the opposite: true means false", "意思相反：true 即 false"),
-    }]),
-    row("text_encoder_lr", &[Accepted::Number(0.0), Accepted::Number(1e-5)], NO_TEXT_ENCODER),
-    row("network_dropout", ZERO, NO_DROPOUT).also(&["lora_dropout"]),
-    row("rank_dropout", ZERO, NO_DROPOUT),
-    row("module_dropout", ZERO, NO_DROPOUT),
-    row("conv_dim", ZERO, NO_CONVOLUTIONS),
-    row("conv_alpha", &[Accepted::Number(1.0), Accepted::Number(0.0)], NO_CONVOLUTIONS),
-    row("max_token_length", &[Accepted::Number(75.0)], SHORT_CAPTIONS),
     row("save_every_n_steps", ZERO, BY_EPOCHS).also(&["checkpointing_steps"]),
     row("save_last_n_epochs", ZERO, ALL_KEPT).also(&["checkpoints_total_limit"]),
     row("save_state", OFF, NO_STATE),
@@ -81,10 +64,10 @@ mod tests {
     fn values_that_change_nothing_pass() {
         for (name, value) in [
             ("enable_bucket", "false"),
-            ("network_dropout", "0"),
-            ("network_dropout", "0.0"),
+            ("keep_tokens", "0"),
+            ("keep_tokens", "0.0"),
             ("save_model_as", "SafeTensors"),
-            ("text_encoder_lr", "1e-5"),
+            ("prior_loss_weight", "1"),
             ("caption_prefix", "\"\""),
         ] {
             check_yaml(name, value).unwrap_or_else(|error| panic!("{name}: {value}: {error}"));
@@ -96,7 +79,7 @@ mod tests {
         let error = check_yaml("save_model_as", "ckpt").unwrap_err().to_string();
         assert!(error.contains("set `save_model_as: safetensors`"), "{error}");
         for (name, value) in
-            [("enable_bucket", "true"), ("network_dropout", "0.05"), ("flip_aug", "1"), ("resume", "a")]
+            [("enable_bucket", "true"), ("caption_dropout_rate", "0.05"), ("flip_aug", "1"), ("resume", "a")]
         {
             let error = check_yaml(name, value).unwrap_err().to_string();
             assert!(error.contains("not implemented yet") && error.contains("leave it out"), "{error}");

@@ -66,7 +66,7 @@ pub(in super::super) fn notes(config: &TrainConfig, given: impl Fn(&str) -> bool
         RateRule::Shared if rate < SMALL_FACTOR => {
             Some(format!("learning_rate: {name} finds its step size itself and multiplies it by {rate}; 1 is usual"))
         }
-        RateRule::Own if ["learning_rate", "unet_lr", "lr_scheduler"].into_iter().any(given) => {
+        RateRule::Own if ["learning_rate", "unet_lr", "text_encoder_lr", "lr_scheduler"].into_iter().any(given) => {
             Some(format!("learning_rate and lr_scheduler have no effect: {name} has its own with `relative_step`"))
         }
         _ => None,
