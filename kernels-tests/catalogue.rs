@@ -20,48 +20,50 @@ const WEIGHT_TYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 /// Storage types of activations.
 const ACTIVATION_TYPES: [DType; 2] = [DType::F32, DType::F16];
 
+const OF_ONE_TYPE: [fn(&mut Tape); 16] = [
+    accumulate,
+    add_to_weight,
+    cached_attention,
+    cap_norm,
+    combine,
+    conv_taps,
+    convert,
+    dora,
+    ema,
+    grad_norm,
+    kron,
+    loss_scale,
+    matmul,
+    multiply_add,
+    softmax,
+    weighted_loss,
+];
+
+const OF_ANY_TYPE: [fn(&mut Tape, DType); 18] = [
+    activations,
+    add,
+    add_channels,
+    attention,
+    concat,
+    conv3x3,
+    crop,
+    dropout,
+    geglu,
+    group_norm,
+    join_chunks,
+    layer_norm,
+    linear,
+    lora_linear,
+    multiply,
+    scale,
+    scale_rows,
+    upsample_nearest,
+];
+
 /// Every op on its own tape, in the shapes and types that choose between its kernels.
 pub fn tapes() -> Vec<Tape> {
-    let ops: [fn(&mut Tape); 16] = [
-        accumulate,
-        add_to_weight,
-        cached_attention,
-        cap_norm,
-        combine,
-        conv_taps,
-        convert,
-        dora,
-        ema,
-        grad_norm,
-        kron,
-        loss_scale,
-        matmul,
-        multiply_add,
-        softmax,
-        weighted_loss,
-    ];
-    let of_any_type: [fn(&mut Tape, DType); 18] = [
-        activations,
-        add,
-        add_channels,
-        attention,
-        concat,
-        conv3x3,
-        crop,
-        dropout,
-        geglu,
-        group_norm,
-        join_chunks,
-        layer_norm,
-        linear,
-        lora_linear,
-        multiply,
-        scale,
-        scale_rows,
-        upsample_nearest,
-    ];
-    let plain = ops.into_iter().map(|record| recorded(record));
-    let typed = of_any_type.into_iter().flat_map(|record| ACTIVATION_TYPES.map(|dtype| (record, dtype)));
+    let plain = OF_ONE_TYPE.into_iter().map(|record| recorded(record));
+    let typed = OF_ANY_TYPE.into_iter().flat_map(|record| ACTIVATION_TYPES.map(|dtype| (record, dtype)));
     let updates = OptimizerSettings::all().map(|settings| optimizers::recorded(settings.kind));
     plain.chain(updates).chain(typed.map(|(record, dtype)| recorded(|tape| record(tape, dtype)))).collect()
 }

@@ -14,7 +14,7 @@ use lora_wgpu::{
         engine::LossScale,
         tasks::diffusion::{
             Objective, Trained,
-            recording::{Dropouts, StepOptions, StepShape},
+            step::{Dropouts, StepOptions, StepShape},
         },
     },
     weights::{PartTensors, StorageType, lora::Part},

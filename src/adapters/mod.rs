@@ -2,7 +2,6 @@
 //! `kinds/`), and where its tensors lie on the device ([`Store`]).
 
 mod blocks;
-mod kind;
 mod kinds;
 mod rules;
 mod scales;
@@ -11,7 +10,7 @@ mod store;
 mod targets;
 
 pub use blocks::{BLOCKS, MIDDLE};
-pub use kind::{Kind, TensorSpec};
+pub use kinds::{Kind, TensorSpec};
 pub use rules::{Group, Rules, Size, TextRules, UnetRules};
 pub use scales::{Factor, Scales};
 pub use set::{AdapterSet, RecordedAdapters, SitePlan};

@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    kind::{Kind, OnTape, TensorSpec},
+    kinds::{Kind, OnTape, TensorSpec},
     scales::{Factor, Scales},
     store::Store,
 };

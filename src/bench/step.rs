@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::{
-    gpu::{Gpu, KernelTime},
+    gpu::Gpu,
     models::{UNet, UNetConfig},
     nn::Builder,
     tape::Program,
@@ -13,10 +13,7 @@ use crate::{
         engine::{MicroBatch, Programs},
         tasks::diffusion::{BatchWriter, MemoryPlan, Trained},
     },
-    weights::{
-        PartTensors, StorageType,
-        lora::{Part, Site},
-    },
+    weights::{PartTensors, StorageType, lora::Part},
 };
 
 use super::{
@@ -46,38 +43,40 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let plans = trained.plan(gpu, (&unet, None), &[workload.shape()], &workload.options())?;
     let memory = MemoryPlan::new(built.bytes(), &trained, &plans, None);
     built.upload(gpu, |_| {})?;
-    let frozen = |site: &Site| weights.matrix(site);
-    trained.load(gpu, &trained.adapters.initial(0, &frozen)?)?;
-    let writer = BatchWriter::new(&unet, workload.options().objective);
-    let batch = writer.micro_batch(&workload.batch(config.cross_attention_dim));
+    trained.load(gpu, &trained.adapters.initial(0, &|site| weights.matrix(site))?)?;
+    let batch = workload.batch(config.cross_attention_dim);
+    let batch = BatchWriter::new(&unet, workload.options().objective).micro_batch(&batch);
 
     let start = Instant::now();
     let (programs, _) = plans.compile(gpu)?;
     let stepper =
         Stepper { gpu, programs: &programs, trained: &trained, batch: &batch, accumulation: workload.accumulation };
     stepper.update()?;
-    let first_step = start.elapsed().as_secs_f64();
+    let first_step_seconds = start.elapsed().as_secs_f64();
     programs.probe(gpu, &batch)?;
     let step = Timing::of(repeats, || stepper.update())?;
     let forward = Timing::of(repeats, || programs.probe(gpu, &batch).map(drop).map_err(Into::into))?;
-    let encoding = |program: &Program| median(&mut [(); ENCODINGS].map(|()| program.encoding_seconds(gpu)));
     let (step_program, update_program) = (programs.step(0), programs.update_program());
-    let times: Vec<KernelTime> = [step_program.profile(gpu)?, update_program.profile(gpu)?].concat();
     Ok(Report {
         device: gpu.summary().name.clone(),
         driver: gpu.summary().driver.clone(),
         kernels: gpu.caps().variant,
         peaks,
         memory,
-        first_step_seconds: first_step,
+        first_step_seconds,
         step,
         forward,
-        encoding_seconds: encoding(step_program) + encoding(update_program),
+        encoding_seconds: encoding_seconds(gpu, step_program) + encoding_seconds(gpu, update_program),
         dispatches: step_program.dispatch_count() + update_program.dispatch_count(),
         pipelines: gpu.kernel_count(),
         flops: step_program.flops() * workload.accumulation as u64,
-        families: Family::group(&times),
+        families: Family::group(&[step_program.profile(gpu)?, update_program.profile(gpu)?].concat()),
     })
+}
+
+/// CPU time of recording a program's launches.
+fn encoding_seconds(gpu: &Gpu, program: &Program) -> f64 {
+    median(&mut [(); ENCODINGS].map(|()| program.encoding_seconds(gpu)))
 }
 
 /// Small random numbers as the weights of a U-Net.

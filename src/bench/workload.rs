@@ -10,7 +10,7 @@ use crate::{
         engine::LossScale,
         tasks::diffusion::{
             Batch, Objective, Trained, activations, checkpointing,
-            recording::{Dropouts, StepOptions, StepShape},
+            step::{Dropouts, StepOptions, StepShape},
         },
     },
     weights::{

@@ -40,7 +40,7 @@ impl From<Lang> for Language {
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
-const NAME_WIDTH: usize = 30;
+const NAME_WIDTH: usize = 36;
 const LABEL_WIDTH: usize = 11;
 
 const VALUE: Words = Words::new("value", "值");

@@ -40,24 +40,12 @@ pub(super) fn check(config: &TrainConfig) -> Result<()> {
 /// Settings that have no effect beside the others.
 pub(super) fn notes(config: &TrainConfig) -> Vec<String> {
     let TrainConfig { loss, noise, .. } = config;
-    let default = LossConfig::default();
-    let has_threshold = matches!(loss.loss_type, LossType::Huber | LossType::SmoothL1);
-    let scaled = loss.huber_scale != default.huber_scale;
     let decays = config.lr_decay_steps != Warmup::Steps(0);
     let stable_decay = config.lr_scheduler == LrScheduler::WarmupStableDecay;
     let rows = [
         (
             config.conditioning_data_dir.is_some() && !loss.masked_loss,
             "conditioning_data_dir: does nothing while `masked_loss` is false",
-        ),
-        (
-            !has_threshold
-                && (scaled || loss.huber_c != default.huber_c || loss.huber_schedule != default.huber_schedule),
-            "huber_c, huber_schedule, huber_scale: only `loss_type: huber` and `smooth_l1` have a threshold",
-        ),
-        (
-            has_threshold && scaled && loss.huber_schedule == HuberSchedule::Snr,
-            "huber_scale: `huber_schedule: snr` has no scale, in sd-scripts too",
         ),
         (
             noise.noise_offset_random_strength && config.noise_offset == 0.0,
@@ -78,5 +66,22 @@ pub(super) fn notes(config: &TrainConfig) -> Vec<String> {
         ),
         (decays && !stable_decay, "lr_decay_steps: only `lr_scheduler: warmup_stable_decay` reads it"),
     ];
-    rows.into_iter().filter(|(holds, _)| *holds).map(|(_, note)| note.to_owned()).collect()
+    rows.into_iter().chain(threshold_rows(loss)).filter(|(holds, _)| *holds).map(|(_, note)| note.to_owned()).collect()
+}
+
+fn threshold_rows(loss: &LossConfig) -> [(bool, &'static str); 2] {
+    let default = LossConfig::default();
+    let has_threshold = matches!(loss.loss_type, LossType::Huber | LossType::SmoothL1);
+    let scaled = loss.huber_scale != default.huber_scale;
+    let set = scaled || loss.huber_c != default.huber_c || loss.huber_schedule != default.huber_schedule;
+    [
+        (
+            !has_threshold && set,
+            "huber_c, huber_schedule, huber_scale: only `loss_type: huber` and `smooth_l1` have a threshold",
+        ),
+        (
+            has_threshold && scaled && loss.huber_schedule == HuberSchedule::Snr,
+            "huber_scale: `huber_schedule: snr` has no scale, in sd-scripts too",
+        ),
+    ]
 }

@@ -20,6 +20,8 @@ mod loss_checks;
 mod loss_config;
 #[cfg(test)]
 mod loss_tests;
+#[cfg(test)]
+mod mistake_tests;
 mod mistakes;
 mod network_args;
 mod network_checks;

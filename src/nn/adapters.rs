@@ -35,13 +35,16 @@ impl<'a> Recording<'a> {
     }
 }
 
+/// Records a weight from another.
+type Reweigh = dyn Fn(&mut Tape, Value) -> Value;
+
 /// How one layer is adapted on a tape.
 #[derive(Clone)]
 pub enum Adapter {
     /// Beside the layer: ΔW = scale · up · down.
     LowRank(LowRank),
     /// In the layer's weight: from the frozen one, as the layer has it, to the one that it is to use, in F32.
-    Weight(Rc<dyn Fn(&mut Tape, Value) -> Value>),
+    Weight(Rc<Reweigh>),
 }
 
 impl fmt::Debug for Adapter {

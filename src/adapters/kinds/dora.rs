@@ -4,16 +4,13 @@
 use std::rc::Rc;
 
 use crate::{
-    adapters::{
-        kind::{OnTape, TensorSpec},
-        store::TensorShape,
-    },
+    adapters::store::TensorShape,
     nn::Adapter,
     ops::{self, DoraAxis, DoraShape},
     weights::lora::{MAGNITUDE, Site},
 };
 
-use super::{factors::as_layer_has_it, lora};
+use super::{OnTape, TensorSpec, factors::as_layer_has_it, lora};
 
 /// A LoRA's matrices and the magnitudes: (out, 1) or (1, in), with a kernel's axes behind.
 pub fn tensors(site: &Site, rank: usize, axis: DoraAxis) -> Vec<TensorSpec> {

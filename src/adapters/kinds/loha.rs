@@ -1,18 +1,9 @@
 //! LoHa: the product, element by element, of two products of matrices (Hyeon-Woo et al., "FedPara",
 //! <https://arxiv.org/abs/2108.06098>), with LyCORIS' names and first values.
 
-use crate::{
-    adapters::{
-        kind::{OnTape, TensorSpec},
-        store::TensorShape,
-    },
-    diffusion::random::adapter_init,
-    nn::Adapter,
-    ops,
-    weights::lora::Site,
-};
+use crate::{adapters::store::TensorShape, diffusion::random::adapter_init, nn::Adapter, ops, weights::lora::Site};
 
-use super::factors::changed_weight;
+use super::{OnTape, TensorSpec, factors::changed_weight};
 
 /// Deviation of `hada_w1_a` at first.
 const FIRST_DEVIATION: f32 = 0.1;

@@ -2,17 +2,14 @@
 //! Text-to-Image Customization", <https://arxiv.org/abs/2309.14859>), with LyCORIS' names, sizes and first values.
 
 use crate::{
-    adapters::{
-        kind::{OnTape, TensorSpec},
-        store::TensorShape,
-    },
+    adapters::store::TensorShape,
     diffusion::random::adapter_init,
     nn::Adapter,
     ops::{self, KronShape},
     weights::lora::Site,
 };
 
-use super::factors::changed_weight;
+use super::{OnTape, TensorSpec, factors::changed_weight};
 
 /// `(l · k, m · n)`: w1 is (l, m), w2 (k, n) with the kernel behind.
 fn sizes(site: &Site, factor: i32) -> KronShape {

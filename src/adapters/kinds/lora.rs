@@ -1,14 +1,13 @@
 //! LoRA: two matrices whose product is added to the weight.
 
 use crate::{
-    adapters::{
-        kind::{OnTape, TensorSpec},
-        store::TensorShape,
-    },
+    adapters::store::TensorShape,
     diffusion::random::adapter_init,
     nn::{Adapter, LowRank},
     weights::lora::{DOWN, Site, UP},
 };
+
+use super::{OnTape, TensorSpec};
 
 /// `down` and `up`; a convolution's kernel lies in `down`.
 pub fn tensors(site: &Site, rank: usize) -> Vec<TensorSpec> {

@@ -9,7 +9,7 @@ use crate::{
     adapters::TensorSpec,
     config::{OptimizerKind, OptimizerSettings},
     nn::{nchw_to_nhwc, padded},
-    train::tasks::diffusion::{Objective, recording::StepShape},
+    train::tasks::diffusion::{Objective, step::StepShape},
     weights::{
         SafetensorsFile,
         lora::{DOWN, Part, Site, UP},

@@ -9,7 +9,7 @@ use crate::{
     config::LoraTarget,
     ops::DoraAxis,
     optim::EmaRule,
-    train::tasks::diffusion::recording::Dropouts,
+    train::tasks::diffusion::step::Dropouts,
     weights::SafetensorsFile,
 };
 

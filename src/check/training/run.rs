@@ -16,7 +16,7 @@ use crate::{
         engine::{LOSS, LossScale, Programs},
         tasks::diffusion::{
             Batch, BatchWriter, Trained,
-            recording::{StepOptions, TrainedText},
+            step::{StepOptions, TrainedText},
         },
     },
     weights::{Checkpoint, OwnedTensor, lora::Part},

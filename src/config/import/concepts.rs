@@ -20,22 +20,7 @@ pub(super) fn translate(
     around: &Surroundings,
     translation: &mut Translation,
 ) -> Result<()> {
-    let inline = theirs.take("concepts").map(|entry| entry.value);
-    let named = theirs.take_text("concept_file_name");
-    let list = match (given, inline, named) {
-        (Some(text), ..) => parse(text)?,
-        (None, Some(list), _) => list,
-        (None, None, Some(name)) => match (around.read)(&name) {
-            Ok(text) => parse(&text).with_context(|| name.clone())?,
-            Err(error) => {
-                let why =
-                    format!("the file of the concepts: {error:#}; --dataset names it, or fill in `train_data_dir`");
-                translation.findings.add(Fate::ByHand, format!("concept_file_name {name}"), why);
-                return Ok(());
-            }
-        },
-        (None, None, None) => return Ok(()),
-    };
+    let Some(list) = list(theirs, given, around, translation)? else { return Ok(()) };
     let list = Mapping::from_iter([(Value::from("concepts"), list)]);
     let is_on = |concept: &Mapping| concept.get("enabled").is_none_or(|value| !is_off(value));
     let mut standard = Vec::new();
@@ -57,6 +42,31 @@ pub(super) fn translate(
         translation.findings.add(Fate::ByHand, format!("concept {}", path(&other)), why);
     }
     Ok(())
+}
+
+/// The list of the concepts, wherever it stands; `None` where there is none, which is said where one is named.
+fn list(
+    theirs: &mut Theirs,
+    given: Option<&str>,
+    around: &Surroundings,
+    translation: &mut Translation,
+) -> Result<Option<Value>> {
+    let inline = theirs.take("concepts").map(|entry| entry.value);
+    let named = theirs.take_text("concept_file_name");
+    let name = match (given, inline, named) {
+        (Some(text), ..) => return parse(text).map(Some),
+        (None, Some(list), _) => return Ok(Some(list)),
+        (None, None, Some(name)) => name,
+        (None, None, None) => return Ok(None),
+    };
+    match (around.read)(&name) {
+        Ok(text) => parse(&text).with_context(|| name).map(Some),
+        Err(error) => {
+            let why = format!("the file of the concepts: {error:#}; --dataset names it, or fill in `train_data_dir`");
+            translation.findings.add(Fate::ByHand, format!("concept_file_name {name}"), why);
+            Ok(None)
+        }
+    }
 }
 
 fn parse(text: &str) -> Result<Value> {

@@ -1,6 +1,6 @@
 //! What a LoRA file says about loss and noise, in the words and spellings of sd-scripts.
 
-use super::metadata::{python_bool, python_float};
+use super::python::{python_bool, python_float};
 
 /// Options of loss and noise; a number of 0 stands for one that is off.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use crate::weights::hashing::ModelHashes;
 
-use super::loss_metadata::LossMetadata;
 use super::network_metadata::NetworkMetadata;
+use super::{
+    loss_metadata::LossMetadata,
+    python::{python_bool, python_float},
+};
 
 /// Pictures of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,26 +203,6 @@ impl LoraMetadata {
     }
 }
 
-pub(super) fn python_bool(value: bool) -> String {
-    if value { "True" } else { "False" }.to_owned()
-}
-
-/// Python's `str(float)`: the shortest digits, in scientific notation below 1e-4 and from 1e16 on.
-pub(super) fn python_float(value: f64) -> String {
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
-        let text = format!("{value:e}");
-        let (digits, exponent) = text.split_once('e').expect("the e of the format");
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(exponent) => ('-', exponent),
-            None => ('+', exponent),
-        };
-        format!("{digits}e{sign}{exponent:0>2}")
-    } else {
-        format!("{value:?}")
-    }
-}
-
 /// `2026-11-22T10:40:07` from seconds since 1970, after Howard Hinnant's `civil_from_days`.
 fn iso_date(seconds: f64) -> String {
     let seconds = seconds as i64;
@@ -240,24 +223,6 @@ fn iso_date(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn floats_are_spelled_as_python_spells_them() {
-        let cases = [
-            (8.0, "8.0"),
-            (0.5, "0.5"),
-            (0.0, "0.0"),
-            (2e-4, "0.0002"),
-            (1e-5, "1e-05"),
-            (1.5e-7, "1.5e-07"),
-            (-2.5e-10, "-2.5e-10"),
-            (1e16, "1e+16"),
-            (1732271407.25, "1732271407.25"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(python_float(value), text);
-        }
-    }
 
     #[test]
     fn dates_follow_the_calendar() {

@@ -9,6 +9,7 @@ mod keys;
 mod loss_metadata;
 mod metadata;
 mod network_metadata;
+mod python;
 mod read;
 mod read_adapters;
 mod refuse;

@@ -13,7 +13,7 @@ use lora_wgpu::{
         engine::{LossScale, Programs, UpdateResult},
         tasks::diffusion::{
             Batch, BatchWriter, Objective, Trained,
-            recording::{Dropouts, StepOptions, StepShape},
+            step::{Dropouts, StepOptions, StepShape},
         },
     },
     weights::{Checkpoint, lora::Part},

@@ -11,7 +11,7 @@ use crate::{
     weights::lora::AdapterModule,
 };
 
-use super::recording::{Recorder, StepOptions, StepShape, TrainedText};
+use super::step::{Recorder, StepOptions, StepShape, TrainedText};
 
 /// What is trained, and by what.
 pub struct Trained {

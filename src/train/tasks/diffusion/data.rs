@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-use super::batches::BatchPlan;
+use super::epochs::BatchPlan;
 
 /// Where the configuration has its pictures and captions.
 pub fn dataset_options(config: &TrainConfig) -> DatasetOptions {

@@ -8,7 +8,7 @@ use crate::{
     nn::padded,
 };
 
-use super::recording::Dropouts;
+use super::step::Dropouts;
 
 /// Shares, and the ranks of the modules that they apply to.
 pub(super) struct DropRules {

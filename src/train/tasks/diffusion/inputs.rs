@@ -11,7 +11,7 @@ use crate::{
 
 use super::{
     objective::Objective,
-    recording::{Recorder, StepOptions, StepShape},
+    step::{Recorder, StepOptions, StepShape},
 };
 
 /// One micro-batch on the host. All tensors are channels last; what the options of a training do not need is empty.

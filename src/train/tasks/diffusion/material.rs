@@ -20,8 +20,8 @@ use crate::{
 use super::{
     assembly::Trained,
     data::{choose_split, open_dataset, say_split},
-    recording::TrainedText,
     settings::{rules, text_chunks},
+    step::TrainedText,
 };
 
 /// Pictures, captions and the checkpoint.

@@ -82,7 +82,7 @@ impl Fitted {
         networks: &Networks<'_>,
         previews: Option<(&PreviewSet, &BuiltDecoder<'_>)>,
     ) -> Result<Self> {
-        let trained = trained(gpu, &config, networks);
+        let trained = trained(gpu, &config, &networks.sites(), networks.text_config.layers);
         let (shape, options) = (step_shape(&config, networks.tokens(&config)), step_options(&config));
         let unet = &networks.unet;
         let mut plans = trained.plan(gpu, (unet, networks.trained_text(&config)), &[shape], &options)?;

@@ -20,7 +20,7 @@ use crate::{
             output::{Output, SavedFiles, save_config},
         },
     },
-    weights::check_writable,
+    weights::{check_writable, lora::AdapterModule},
 };
 
 use super::{
@@ -67,27 +67,57 @@ pub fn run(
 ) -> Result<Option<RunSummary>> {
     let mut tell = |event: &Event<'_>| forward(watch, event, &options.stop);
     let material = Material::open(config, &mut tell)?;
-    let networks = Networks::build(config, &material.checkpoint)?;
-    let initial =
-        config.network_weights.as_deref().map(|path| read_initial(path, &networks, &material.checkpoint, &mut tell));
-    let initial = initial.transpose()?;
-    let previews = PreviewSet::new(config, &material.tokenizer, &mut tell)?;
-    let decoder = previews.is_some().then(|| BuiltDecoder::new(&material.checkpoint.vae)).transpose()?;
-    let wanted = previews.as_ref().zip(decoder.as_ref());
-    let fitted = Fitted::new(gpu, config, &networks, wanted, &mut tell)?;
-    initial.as_deref().map(|modules| fitted.trained.adapters.matching(modules)).transpose()?;
+    let opened = Opened::new(config, &material, &mut tell)?;
+    let wanted = opened.previews.as_ref().zip(opened.decoder.as_ref());
+    let fitted = Fitted::new(gpu, config, &opened.networks, wanted, &mut tell)?;
+    opened.initial.as_deref().map(|modules| fitted.trained.adapters.matching(modules)).transpose()?;
     say_adapters(&fitted.trained, &fitted.config, &mut tell);
     say(&mut tell, &format!("memory plan: {}", fitted.memory));
     if options.plan_only {
         return Ok(None);
     }
     check_writable(&config.output_dir).context("output_dir")?;
+    carry_out(gpu, options, opened, fitted, &mut tell).map(Some)
+}
+
+/// What is known before memory is planned.
+struct Opened<'a> {
+    material: &'a Material,
+    networks: Networks<'a>,
+    /// What the adapters begin with, where a file says so.
+    initial: Option<Vec<AdapterModule>>,
+    previews: Option<PreviewSet>,
+    /// Of the previews.
+    decoder: Option<BuiltDecoder<'a>>,
+}
+
+impl<'a> Opened<'a> {
+    fn new(config: &TrainConfig, material: &'a Material, tell: &mut Tell<'_>) -> Result<Self> {
+        let checkpoint = &material.checkpoint;
+        let networks = Networks::build(config, checkpoint)?;
+        let weights = config.network_weights.as_deref();
+        let initial = weights.map(|path| read_initial(path, &networks, checkpoint, tell)).transpose()?;
+        let previews = PreviewSet::new(config, &material.tokenizer, tell)?;
+        let decoder = previews.is_some().then(|| BuiltDecoder::new(&checkpoint.vae)).transpose()?;
+        Ok(Self { material, networks, initial, previews, decoder })
+    }
+}
+
+/// Computes what training reads, compiles, and trains.
+fn carry_out(
+    gpu: &Gpu,
+    options: &RunOptions<'_>,
+    opened: Opened<'_>,
+    fitted: Fitted,
+    tell: &mut Tell<'_>,
+) -> Result<RunSummary> {
+    let Opened { material, networks, initial, previews, decoder } = opened;
     let Fitted { config, trained, plans, previews: planned, .. } = fitted;
     let (data, guides) = gpu.compile_during(&plans.kernels(), || -> Result<_> {
-        let data = PreparedData::new(gpu, &material, &networks, &config, &mut tell)?;
-        networks.upload(gpu, &mut tell)?;
+        let data = PreparedData::new(gpu, material, &networks, &config, tell)?;
+        networks.upload(gpu, tell)?;
         let set = previews.as_ref().zip(planned.as_ref());
-        let guides = set.map(|(set, planned)| planned.guides(gpu, (set, &trained.adapters), &networks, &material));
+        let guides = set.map(|(set, planned)| planned.guides(gpu, (set, &trained.adapters), &networks, material));
         let guides = guides.transpose()?;
         decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
         Ok((data, guides))
@@ -102,17 +132,9 @@ pub fn run(
     trained.load(gpu, &initial)?;
     let yaml = (options.yaml_of)(&config);
     save_config(&config.output_dir, &config.output_name, &yaml)?;
-    let batching = Batching::new(&config, &networks, &trained, &data, &material);
-    let run = Prepared {
-        gpu,
-        config: &config,
-        material: &material,
-        trained: &trained,
-        programs: &programs,
-        yaml,
-        stop: &options.stop,
-    };
-    run.train(&data, batching, previews, &mut tell).map(Some)
+    let batching = Batching::new(&config, &networks, &trained, &data, material);
+    let (config, trained, programs, stop) = (&config, &trained, &programs, &options.stop);
+    Prepared { gpu, config, material, trained, programs, yaml, stop }.train(&data, batching, previews, tell)
 }
 
 /// Hands an event to whoever watches; a break is a request to stop.

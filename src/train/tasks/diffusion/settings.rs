@@ -1,7 +1,7 @@
 //! What a configuration means for the passes of a training.
 
 use crate::{
-    adapters::{AdapterSet, BLOCKS, Kind, MIDDLE, Rules, Size, TextRules, UnetRules},
+    adapters::{AdapterSet, BLOCKS, Kind, Rules, Size, TextRules, UnetRules},
     config::{self, GradientCheckpointing, MixedPrecision, NetworkConfig, NetworkType, TrainConfig},
     data::tokenizer::MAX_CAPTION_TOKENS,
     gpu::Gpu,
@@ -9,18 +9,19 @@ use crate::{
     optim::{EmaRule, Optimizer},
     tape::{Checkpointing, DType},
     train::engine::LossScale,
+    weights::lora::Site,
 };
 
 use super::{
     assembly::Trained,
-    material::Networks,
     objective::Objective,
-    recording::{Dropouts, StepOptions, StepShape},
+    step::{Dropouts, StepOptions, StepShape},
 };
 
-/// The adapters that the configuration asks for, with their optimizer.
-pub(super) fn trained(gpu: &Gpu, config: &TrainConfig, networks: &Networks<'_>) -> Trained {
-    let (plans, groups) = rules(config, networks.text_config.layers).plans(&networks.sites());
+/// The adapters that the configuration asks for among `sites`, with their optimizer; `layers` are those of the text
+/// encoder.
+pub(super) fn trained(gpu: &Gpu, config: &TrainConfig, sites: &[Site], layers: usize) -> Trained {
+    let (plans, groups) = rules(config, layers).plans(sites);
     let accumulate = config.gradient_accumulation_steps > 1;
     let adapters = AdapterSet::new(kind(&config.network), plans, gpu.caps().max_binding, accumulate);
     let loss_scale = LossScale::for_activations(activations(config));
@@ -55,10 +56,9 @@ fn kind(network: &NetworkConfig) -> Kind {
 pub(super) fn rules(config: &TrainConfig, layers: usize) -> Rules {
     let network = &config.network;
     let size = size(network, config.lora_rank as usize, config.lora_alpha);
-    let text = network.train_text_encoder && network.text_encoder_lr > 0.0;
     Rules {
         unet: (!network.network_train_text_encoder_only).then(|| unet_rules(config, size)),
-        text: text.then(|| TextRules {
+        text: network.trains_text_encoder().then(|| TextRules {
             size,
             rate: network.text_encoder_lr,
             up_ratio: network.loraplus_text_encoder_lr_ratio,
@@ -77,7 +77,7 @@ fn unet_rules(config: &TrainConfig, whole: Size) -> UnetRules {
         blocks: block_sizes(network, &network.block_dims, &network.block_alphas, config.lora_alpha),
         conv_blocks: block_sizes(network, &network.conv_block_dims, &network.conv_block_alphas, network.conv_alpha),
         rate: config.unet_lr,
-        block_rates: block_rates(network),
+        block_rates: network.block_lr_factors(),
         up_ratio: network.loraplus_unet_lr_ratio,
     }
 }
@@ -95,20 +95,6 @@ fn block_sizes(network: &NetworkConfig, dims: &[f64], alphas: &[f64], alpha: f64
         size(network, dims[block] as usize, alpha)
     };
     (dims.len() == BLOCKS).then(|| std::array::from_fn(of))
-}
-
-/// Factors of the learning rate by block; those up to the threshold count as 0.
-fn block_rates(network: &NetworkConfig) -> Option<[f64; BLOCKS]> {
-    let factor = |block: usize| {
-        let factor = match block {
-            MIDDLE => network.mid_lr_weight,
-            block if block < MIDDLE => network.down_lr_weight.get(block).copied().unwrap_or(1.0),
-            block => network.up_lr_weight.get(block - MIDDLE - 1).copied().unwrap_or(1.0),
-        };
-        if factor > network.block_lr_zero_threshold { factor } else { 0.0 }
-    };
-    let rates = std::array::from_fn(factor);
-    (rates != [1.0; BLOCKS]).then_some(rates)
 }
 
 /// Passes of the text encoder for a caption.

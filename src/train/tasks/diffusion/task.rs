@@ -16,15 +16,16 @@ use crate::{
 
 use super::{
     assembly::Trained,
-    batches::{BatchPlan, SampleRules},
+    batches::SampleRules,
     data::{batch_plan, run_length},
     dropping::DropRules,
+    epochs::BatchPlan,
     inputs::BatchWriter,
     latents::PreparedData,
     material::{Material, Networks},
     previews::{Drawn, Previews},
-    recording::StepOptions,
     settings::{step_options, step_shape},
+    step::StepOptions,
 };
 
 /// A training of adapters on pictures.
