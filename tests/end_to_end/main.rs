@@ -1,6 +1,7 @@
 //! The program as a user runs it, on a checkpoint and pictures that the tests make up: recorded cases against PyTorch,
 //! training runs, and everything that can be wrong with what a user hands over.
 
+mod adapters;
 mod bad_input;
 mod bench;
 mod check;
