@@ -14,6 +14,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod sample;
+pub mod size;
 pub mod tape;
 pub mod train;
 pub mod weights;

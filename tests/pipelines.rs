@@ -9,6 +9,7 @@ use lora_wgpu::{
     nn::Builder,
     optim::Optimizer,
     sample::denoiser::{Denoiser, DenoiserShape},
+    size::Size,
     tape::{Checkpointing, DType},
     train::{
         engine::LossScale,
@@ -50,7 +51,7 @@ fn training_with_previews_needs_few_pipelines() {
             let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
             let optimizer = Optimizer::new(&OptimizerSettings::new(OptimizerKind::AdamW));
             let training = Trained::new(adapters, groups, optimizer, LossScale::for_activations(activations));
-            let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
+            let shape = StepShape { batch: 1, size: Size::square(side), tokens: 77 };
             let options = StepOptions {
                 objective: Objective::mse(Prediction::Epsilon),
                 checkpointing: Checkpointing::Off,
@@ -60,11 +61,11 @@ fn training_with_previews_needs_few_pipelines() {
             };
             let mut plans = training.plan(&gpu, (&unet, None), &[shape], &options).expect("a plan");
             let trained = plans.kernels().len();
-            let shape = DenoiserShape { height: side, width: side, tokens: 77, guided: true };
+            let shape = DenoiserShape { size: Size::square(side), tokens: 77, guided: true };
             let adapters = &training.adapters;
             let record = |tape: &mut _| adapters.record(tape, &adapters.scales, &|_| None).adapters;
             let (denoiser, _) = Denoiser::plan(&gpu, &unet, record, shape, activations).expect("a plan");
-            let (decoder, _) = decoder.plan(&gpu, side, side).expect("a plan");
+            let (decoder, _) = decoder.plan(&gpu, Size::square(side)).expect("a plan");
             plans.share_slots(vec![denoiser, decoder]);
             let pipelines = plans.kernels().len();
             println!("{variant:?}, {activations:?}, {side}²: {trained}, with previews {pipelines}");

@@ -11,6 +11,7 @@ use crate::{
     data::{dataset::Dataset, tokenizer::ClipTokenizer},
     gpu::GpuOptions,
     models::UNetConfig,
+    size::Size,
     tape::{Checkpointing, DType},
     train::tasks::diffusion::{dataset_options, planned_steps},
     weights::{StorageType, write_atomically},
@@ -95,8 +96,8 @@ pub fn bench(args: &BenchArgs, out: &mut dyn Write) -> Result<Outcome> {
     let options = GpuOptions { device: args.device.clone(), variant, shader_checks: Some(false), ..Default::default() };
     let gpu = device::open(&options, &mut |line| eprintln!("{line}"))?;
     let report = measure(&gpu, &UNetConfig::stable_diffusion_v1(), &workload, args.repeats as usize)?;
-    let Workload { width, height, batch, rank, accumulation, .. } = workload;
-    writeln!(out, "training at {width}×{height}, batch {batch} × {accumulation}, rank {rank}\n{report}")?;
+    let Workload { size, batch, rank, accumulation, .. } = workload;
+    writeln!(out, "training at {size}, batch {batch} × {accumulation}, rank {rank}\n{report}")?;
     if let Some(config) = &config {
         writeln!(out, "\n{}", estimate(config, &report)?)?;
     }
@@ -112,8 +113,7 @@ impl BenchArgs {
         ensure!(self.resolution.is_multiple_of(8), "--resolution: {} is no multiple of 8", self.resolution);
         let side = self.resolution as usize;
         Ok(Workload {
-            width: side,
-            height: side,
+            size: Size::square(side),
             batch: self.batch_size as usize,
             rank: self.rank as usize,
             target: self.target.into(),

@@ -3,9 +3,10 @@
 
 use super::{
     range::{NumberRange, above, from},
-    train_config::{AdamW, PreviewPrompts, Resolution, Warmup},
+    train_config::{AdamW, PreviewPrompts, Warmup},
     value,
 };
+use crate::size::Size;
 use anyhow::{Result, bail};
 use serde_yaml::Value;
 use std::ops::RangeInclusive;
@@ -14,7 +15,7 @@ use std::ops::RangeInclusive;
 const LATENT_CELL: u32 = 8;
 const SIDES: RangeInclusive<u32> = 1..=1 << 16;
 
-pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Resolution> {
+pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Size> {
     let (width, height) = value::pair(value, &SIDES).ok_or_else(|| value::expected(wanted, value))?;
     for side in [width, height] {
         if side % LATENT_CELL != 0 {
@@ -25,7 +26,7 @@ pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Resolution> {
             );
         }
     }
-    Ok(Resolution { width, height })
+    Ok(Size::from((width, height)))
 }
 
 const BETAS: NumberRange = from(0.0).below(1.0);

@@ -1,6 +1,7 @@
 //! Whole files through [`load`].
 
 use super::*;
+use crate::size::Size;
 use std::path::{Path, PathBuf};
 
 pub(super) const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
@@ -154,7 +155,7 @@ fn every_key_reaches_its_field() {
         metadata_path: Some("d.csv".into()),
         caption_extension: Some(".caption".into()),
         allow_missing_captions: true,
-        resolution: Resolution { width: 768, height: 512 },
+        resolution: Size::new(768, 512),
         num_repeats: 3,
         cache_latents_to_disk: false,
         validation_split: Some(0.1),
@@ -332,7 +333,7 @@ fn overrides_win_and_name_themselves_in_errors() {
     let text = format!("{REQUIRED}epochs: wrong\nvae: a\n");
     let loaded = load_text(&text, &["epochs=3", "vae=", "resolution=768,512", "optimizer_args={eps: 1e-6}"]).unwrap();
     assert_eq!((loaded.config.epochs, loaded.config.vae), (3, None));
-    assert_eq!(loaded.config.resolution, Resolution { width: 768, height: 512 });
+    assert_eq!(loaded.config.resolution, Size::new(768, 512));
     assert_eq!(loaded.config.optimizer.eps, 1e-6);
     assert!(loaded.yaml.contains("# --set epochs"));
     for (set, wanted) in [

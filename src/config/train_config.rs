@@ -2,6 +2,7 @@
 //! a type says so (`Option`, `Auto`).
 
 use super::loss_config::{LossConfig, NoiseConfig};
+use crate::size::Size;
 use std::path::PathBuf;
 
 /// Everything `train` needs to know. Field names are the configuration keys.
@@ -21,7 +22,8 @@ pub struct TrainConfig {
     /// With its dot; `None`: `.txt`, then `.caption`.
     pub caption_extension: Option<String>,
     pub allow_missing_captions: bool,
-    pub resolution: Resolution,
+    /// Pixels that pictures are resized and cropped to: whole cells of a latent along both sides.
+    pub resolution: Size,
     pub num_repeats: u32,
     pub cache_latents_to_disk: bool,
     /// Share of the pictures held out, in [0, 1); 0 = none, `None`: by the size of the data set.
@@ -123,13 +125,6 @@ pub enum PredictionType {
     VPrediction,
 }
 
-/// Size in pixels that pictures are resized and cropped to; both sides are multiples of 8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resolution {
-    pub width: u32,
-    pub height: u32,
-}
-
 /// Which U-Net modules get a LoRA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoraTarget {
@@ -228,7 +223,7 @@ impl TrainConfig {
             metadata_path: None,
             caption_extension: None,
             allow_missing_captions: false,
-            resolution: Resolution { width: 512, height: 512 },
+            resolution: Size::square(512),
             num_repeats: 1,
             cache_latents_to_disk: false,
             validation_split: None,

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::size::Size;
+
 /// Part of every key: raise it when the meaning of an entry changes.
 const FORMAT_VERSION: u32 = 3;
 const TENSOR: &str = "values";
@@ -22,12 +24,12 @@ const CHECKSUM: &str = "blake3";
 pub struct CacheKey(blake3::Hash);
 
 impl CacheKey {
-    /// The key of a picture's latents at (width, height). `model` names the VAE and how it is run.
-    pub fn for_picture(path: &Path, size: (usize, usize), model: &str) -> Result<Self> {
+    /// The key of a picture's latents, the picture being brought to `size`. `model` names the VAE and how it is run.
+    pub fn for_picture(path: &Path, size: Size, model: &str) -> Result<Self> {
         let picture =
             File::open(path).and_then(|file| blake3::Hasher::new().update_reader(file).map(|hasher| hasher.finalize()));
         let picture = picture.with_context(|| format!("cannot read {}", path.display()))?;
-        let size = [size.0 as u64, size.1 as u64].map(u64::to_le_bytes);
+        let size = [size.width as u64, size.height as u64].map(u64::to_le_bytes);
         Ok(Self::new(&[b"picture", picture.as_bytes(), size.as_flattened(), model.as_bytes()]))
     }
 
@@ -164,12 +166,12 @@ mod tests {
         fs::write(&first, "picture").unwrap();
         fs::write(&second, "picture").unwrap();
         let key = |path: &Path, size, model| CacheKey::for_picture(path, size, model).unwrap();
-        let base = key(&first, (512, 768), "vae");
-        assert_eq!(base, key(&second, (512, 768), "vae"));
-        assert_ne!(base, key(&first, (768, 512), "vae"));
-        assert_ne!(base, key(&first, (512, 768), "other vae"));
+        let base = key(&first, Size::new(512, 768), "vae");
+        assert_eq!(base, key(&second, Size::new(512, 768), "vae"));
+        assert_ne!(base, key(&first, Size::new(768, 512), "vae"));
+        assert_ne!(base, key(&first, Size::new(512, 768), "other vae"));
         fs::write(&second, "another").unwrap();
-        assert_ne!(base, key(&second, (512, 768), "vae"));
+        assert_ne!(base, key(&second, Size::new(512, 768), "vae"));
         assert_ne!(CacheKey::new(&[b"ab", b"c"]), CacheKey::new(&[b"a", b"bc"]));
     }
 }

@@ -22,7 +22,7 @@ pub use huber::{HuberSchedule, HuberThreshold};
 pub use loss_weights::LossWeights;
 pub use noise_rules::{Latent, Multires, NoiseRules, UpdateNoise};
 pub use noise_source::{NoiseSource, Rng};
-pub use pyramid::LatentSize;
+pub use pyramid::LatentShape;
 pub use random::{Purpose, Stream};
 pub use samplers::{Plan, Sampler};
 pub use schedule::{NoiseSchedule, Prediction};

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use crate::{
     gpu::{Gpu, GpuError},
     nn::{Adapters, Builder, Built, Recording, padded},
+    size::Size,
     tape::{Input, Plan, Program, Tape},
     weights::PartTensors,
 };
@@ -115,16 +116,16 @@ pub struct LatentEncoder {
 }
 
 impl LatentEncoder {
-    /// Builds, uploads and compiles the encoder for pictures of `width` by `height` pixels.
+    /// Builds, uploads and compiles the encoder for pictures of `size`.
     ///
     /// # Errors
     /// Missing or misshapen tensors; a failure of the device.
-    pub fn new(gpu: &Gpu, tensors: &PartTensors, width: usize, height: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, tensors: &PartTensors, size: Size) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = VaeEncoder::new(&builder, VaeConfig::of(tensors)?);
         builder.finish("VAE")?.upload(gpu, |_| {})?;
         let mut tape = Tape::new();
-        let image = tape.input("image", &[1, height, width, padded(model.config.image_channels)]);
+        let image = tape.input("image", &[1, size.height, size.width, padded(model.config.image_channels)]);
         let Moments(moments) = model.forward(&mut tape, image.value);
         tape.keep("moments", moments);
         let program = Program::compile(gpu, "VAE encoder", tape)?;
@@ -181,13 +182,13 @@ impl<'a> BuiltDecoder<'a> {
         self.built.upload(gpu, |_| {})
     }
 
-    /// Plans the program for latents of `width` by `height`, its input.
+    /// Plans the program for latents of `size`, its input.
     ///
     /// # Errors
     /// A value too large for the device.
-    pub fn plan(&self, gpu: &Gpu, width: usize, height: usize) -> Result<(Plan, Input), GpuError> {
+    pub fn plan(&self, gpu: &Gpu, size: Size) -> Result<(Plan, Input), GpuError> {
         let mut tape = Tape::new();
-        let latents = tape.input("latents", &[1, height, width, padded(self.model.config.latent_channels)]);
+        let latents = tape.input("latents", &[1, size.height, size.width, padded(self.model.config.latent_channels)]);
         let image = self.model.forward(&mut tape, latents.value);
         tape.keep("image", image);
         Ok((Plan::new("VAE decoder", tape, gpu.caps())?, latents))
@@ -201,14 +202,14 @@ pub struct LatentDecoder {
 }
 
 impl LatentDecoder {
-    /// Builds, uploads and compiles the decoder for latents of `width` by `height`.
+    /// Builds, uploads and compiles the decoder for latents of `size`.
     ///
     /// # Errors
     /// Missing or misshapen tensors; a failure of the device.
-    pub fn new(gpu: &Gpu, tensors: &PartTensors, width: usize, height: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, tensors: &PartTensors, size: Size) -> Result<Self> {
         let decoder = BuiltDecoder::new(tensors)?;
         decoder.upload(gpu)?;
-        let (plan, latents) = decoder.plan(gpu, width, height)?;
+        let (plan, latents) = decoder.plan(gpu, size)?;
         Ok(Self::of(Program::build(gpu, vec![plan])?.remove(0), latents))
     }
 

@@ -11,12 +11,13 @@ use crate::{
     gpu::Gpu,
     models::encode::{LatentDecoder, TextEncoder},
     nn::nhwc_to_nchw,
+    size::Size,
     weights::{Checkpoint, OwnedTensor, SafetensorsFile, lora::Part},
 };
 
 use super::{
     denoiser::{Denoiser, DenoiserShape},
-    draw::{decoded, uploaded_unet},
+    draw::{PIXELS, decoded, uploaded_unet},
     latents::Latents,
     loras::LoraSet,
 };
@@ -30,8 +31,7 @@ pub struct SamplingCase {
     cfg_scale: f32,
     lora_scale: f32,
     init: Vec<f32>, // (1, 4, H, W)
-    height: usize,
-    width: usize,
+    size: Size,
     ids_cond: Vec<u32>,
     ids_uncond: Vec<u32>,
     timesteps: Vec<i64>,
@@ -68,8 +68,7 @@ impl SamplingCase {
             cfg_scale: file.header_number("cfg")?,
             lora_scale: file.header_number("lora_scale")?,
             init: init.to_f32()?,
-            height,
-            width,
+            size: Size { width, height },
             ids_cond: ids("ids_cond")?,
             ids_uncond: ids("ids_uncond")?,
             timesteps,
@@ -129,15 +128,14 @@ impl SamplingCase {
         let strengths = loras.all_at(self.lora_scale);
         let unet = uploaded_unet(gpu, &loras.materialized(Part::Unet, &checkpoint.unet, &strengths)?)?;
         let stack = loras.stack(Part::Unet);
-        let (height, width) = (self.height, self.width);
         let tokens = self.ids_cond.len();
-        let denoiser = Denoiser::compile(gpu, &unet, &stack, DenoiserShape { height, width, tokens, guided: true })?;
+        let denoiser = Denoiser::compile(gpu, &unet, &stack, DenoiserShape { size: self.size, tokens, guided: true })?;
         stack.upload(gpu);
         stack.set_strengths(gpu, &strengths);
         denoiser.set_context(gpu, cond, uncond);
         let schedule = NoiseSchedule::stable_diffusion();
         let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;
-        let shape = [1, 4, height, width];
+        let shape = [1, 4, self.size.height, self.size.width];
         let (mut predictions, mut steps) = (Vec::new(), Vec::new());
         let mut values = self.init.clone();
         let mut callbacks = Callbacks {
@@ -161,7 +159,7 @@ impl SamplingCase {
         samplers::run(&plan, None, &mut values, &mut callbacks)?;
         recorded.extend(predictions.into_iter().chain(steps));
         recorded.push(OwnedTensor::f32("latents", &values, &shape));
-        Ok(Latents { values, height, width })
+        Ok(Latents { values, size: self.size })
     }
 
     fn decode(
@@ -171,11 +169,11 @@ impl SamplingCase {
         latents: &Latents,
         recorded: &mut Vec<OwnedTensor>,
     ) -> Result<()> {
-        let &Latents { height, width, .. } = latents;
-        let decoder = LatentDecoder::new(gpu, &checkpoint.vae, width, height)?;
+        let decoder = LatentDecoder::new(gpu, &checkpoint.vae, latents.size)?;
         let image = decoded(gpu, &decoder, latents)?;
-        let image = nhwc_to_nchw(&image, 3, 64 * height * width);
-        recorded.push(OwnedTensor::f32("image", &image, &[1, 3, 8 * height, 8 * width]));
+        let pixels = latents.size.pixels(PIXELS);
+        let image = nhwc_to_nchw(&image, 3, pixels.area());
+        recorded.push(OwnedTensor::f32("image", &image, &[1, 3, pixels.height, pixels.width]));
         Ok(())
     }
 }

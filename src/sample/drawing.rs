@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::diffusion::{
-    NoiseSchedule, Prediction, Rng,
-    samplers::{self, Sampler},
+use crate::{
+    diffusion::{
+        NoiseSchedule, Prediction, Rng,
+        samplers::{self, Sampler},
+    },
+    size::Size,
 };
 
 use super::{denoiser::DenoiserShape, prompt::lora_tags::LoraTag};
@@ -24,9 +27,8 @@ pub struct Drawing {
     pub seed: u64,
     /// Another drawing that it is on the way to.
     pub toward: Option<Toward>,
-    /// Size of the first pass in pixels, multiples of 8.
-    pub width: usize,
-    pub height: usize,
+    /// Of the first pass, in pixels: whole cells of a latent along both sides.
+    pub size: Size,
     pub settings: Settings,
 }
 
@@ -67,7 +69,8 @@ impl Drawing {
     /// The passes that lead to the picture: sizes in latents, and the share of the steps of each.
     pub(super) fn passes(&self) -> Vec<Pass> {
         let of = |factor: f64, pixels: usize| (pixels as f64 * factor / PIXELS as f64).round() as usize;
-        let pass = |factor, strength| Pass { height: of(factor, self.height), width: of(factor, self.width), strength };
+        let size = |factor| Size::new(of(factor, self.size.width), of(factor, self.size.height));
+        let pass = |factor, strength| Pass { size: size(factor), strength };
         let first = pass(1.0, self.settings.init_image.as_ref().map_or(1.0, |init| init.strength));
         let second = self.settings.hires.as_ref().map(|hires| pass(hires.from, hires.strength));
         std::iter::once(first).chain(second).collect()
@@ -82,17 +85,16 @@ impl Drawing {
     }
 }
 
-/// One run of the sampler: rows and columns of its latents, and the share of the steps that it draws.
+/// One run of the sampler: size of its latents, and the share of the steps that it draws.
 pub(super) struct Pass {
-    pub height: usize,
-    pub width: usize,
+    pub size: Size,
     pub strength: f64,
 }
 
 impl Settings {
-    /// What a denoiser is compiled for that draws latents of this size.
-    pub fn shape(&self, height: usize, width: usize, tokens: usize) -> DenoiserShape {
-        DenoiserShape { height, width, tokens, guided: self.cfg_scale != 1.0 }
+    /// What a denoiser is compiled for that draws latents of `size`.
+    pub fn shape(&self, size: Size, tokens: usize) -> DenoiserShape {
+        DenoiserShape { size, tokens, guided: self.cfg_scale != 1.0 }
     }
 
     pub(super) fn plan(&self, strength: f64) -> Result<samplers::Plan> {

@@ -17,6 +17,7 @@ use lora_wgpu::{
         lora_stack::LoraStack,
         loras::{KnownModules, LoraSet},
     },
+    size::Size,
     weights::{
         Checkpoint, PartTensors, SafetensorsFile,
         lora::{AdapterModule, LoraMetadata, LoraModule, Part, SavePrecision, Site, write_diffusers, write_kohya},
@@ -108,7 +109,7 @@ fn predict(gpu: &Gpu, tensors: &PartTensors, stack: &LoraStack, strengths: &[f32
     let builder = Builder::new(tensors);
     let unet = UNet::new(&builder, UNetConfig::of(tensors).expect("its widths"));
     builder.finish("U-Net").expect("a complete U-Net").upload(gpu, |_| {}).expect("an upload");
-    let shape = DenoiserShape { height: 8, width: 16, tokens: 77, guided: false };
+    let shape = DenoiserShape { size: Size::new(16, 8), tokens: 77, guided: false };
     let denoiser = Denoiser::compile(gpu, &unet, stack, shape).expect("a compiled U-Net");
     stack.upload(gpu);
     stack.set_strengths(gpu, strengths);

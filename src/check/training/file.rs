@@ -9,6 +9,7 @@ use crate::{
     adapters::TensorSpec,
     config::{OptimizerKind, OptimizerSettings},
     nn::{nchw_to_nhwc, padded},
+    size::Size,
     train::tasks::diffusion::{Objective, recording::StepShape},
     weights::{
         SafetensorsFile,
@@ -61,9 +62,8 @@ pub struct TrainingCase {
     pub objective: Objective,
     pub steps: usize,
     pub batch: usize,
-    /// Latent rows and columns.
-    pub height: usize,
-    pub width: usize,
+    /// Of the latents.
+    pub size: Size,
 }
 
 impl TrainingCase {
@@ -86,15 +86,14 @@ impl TrainingCase {
             objective: objective::read(&file, MASK)?,
             steps,
             batch,
-            height,
-            width,
+            size: Size { width, height },
             file,
         })
     }
 
     /// Sizes of a step with `tokens` tokens of text.
     pub fn shape(&self, tokens: usize) -> StepShape {
-        StepShape { batch: self.batch, height: self.height, width: self.width, tokens }
+        StepShape { batch: self.batch, size: self.size, tokens }
     }
 
     /// Latents of one step, (B, H, W, 4).
@@ -110,7 +109,7 @@ impl TrainingCase {
     /// The picture for the VAE, (H, W, 3).
     pub fn image(&self) -> Result<Vec<f32>> {
         let values = self.floats("image")?;
-        Ok(nchw_to_nhwc(&values, 3, 64 * self.height * self.width))
+        Ok(nchw_to_nhwc(&values, 3, self.size.pixels(CELL).area()))
     }
 
     pub fn timesteps(&self, step: usize) -> Result<Vec<usize>> {
@@ -148,12 +147,13 @@ impl TrainingCase {
     /// its 8×8 pixels.
     pub fn masks(&self, step: usize) -> Result<Vec<f32>> {
         let Some(masks) = self.file.get(MASK) else { return Ok(Vec::new()) };
-        let (rows, columns) = (CELL * self.height, CELL * self.width);
+        let Size { width: columns, height: rows } = self.size.pixels(CELL);
         let wanted = [self.steps, self.batch, rows, columns];
         ensure!(masks.shape == wanted, "`{MASK}` has the shape {:?}, not {wanted:?}", masks.shape);
         let length = self.batch * rows * columns;
         let step = &masks.to_f32()?[step * length..][..length];
-        let pixels = (0..self.batch * self.height).flat_map(|row| (0..self.width).map(move |column| (row, column)));
+        let pixels =
+            (0..self.batch * self.size.height).flat_map(|row| (0..self.size.width).map(move |column| (row, column)));
         let mean = |(row, column): (usize, usize)| {
             let cells = (0..CELL).flat_map(|y| &step[(CELL * row + y) * columns + CELL * column..][..CELL]);
             cells.sum::<f32>() / (CELL * CELL) as f32
@@ -188,7 +188,7 @@ impl TrainingCase {
 
     fn channels_last(&self, name: &str, step: usize) -> Result<Vec<f32>> {
         let all = self.floats(name)?;
-        let pixels = self.height * self.width;
+        let pixels = self.size.area();
         let length = self.batch * 4 * pixels;
         Ok(nchw_to_nhwc(&all[step * length..][..length], 4, pixels))
     }

@@ -80,15 +80,15 @@ pub fn run(
 }
 
 fn record_vae(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase, recorder: &mut Recorder) -> Result<()> {
-    let (height, width) = (case.height, case.width);
-    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, 8 * width, 8 * height)?;
+    let (latent, pixels) = (case.size, case.size.pixels(8));
+    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, pixels)?;
     let moments = encoder.encode(gpu, &case.image()?)?;
     drop(encoder);
-    recorder.pixels("vae/mean", &moments.mean, &[1, height, width, 4]);
-    recorder.pixels("vae/logvar", &moments.log_variance, &[1, height, width, 4]);
-    let decoder = LatentDecoder::new(gpu, &checkpoint.vae, width, height)?;
+    recorder.pixels("vae/mean", &moments.mean, &[1, latent.height, latent.width, 4]);
+    recorder.pixels("vae/logvar", &moments.log_variance, &[1, latent.height, latent.width, 4]);
+    let decoder = LatentDecoder::new(gpu, &checkpoint.vae, latent)?;
     let image = decoder.decode(gpu, &moments.mean)?;
-    recorder.pixels("vae/roundtrip", &image, &[1, 8 * height, 8 * width, 3]);
+    recorder.pixels("vae/roundtrip", &image, &[1, pixels.height, pixels.width, 3]);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::{
         loras::LoraSet,
         prompt::lora_tags::take_lora_tags,
     },
+    size::Size,
     weights::Checkpoint,
 };
 
@@ -38,8 +39,7 @@ pub(super) struct Request<'a> {
     seed: u64,
     /// What the user should know.
     pub notes: Vec<String>,
-    width: usize,
-    height: usize,
+    size: Size,
     model: String,
     checkpoint: &'a Checkpoint,
 }
@@ -52,8 +52,8 @@ impl<'a> Request<'a> {
             true => (DEMO_SIDE, "demo".to_owned()),
             false => (SIDE, model_name(&args.base_model)),
         };
-        let [width, height] = [("--width", args.width), ("--height", args.height)]
-            .map(|(flag, pixels)| side(flag, pixels.unwrap_or(default)));
+        let side = |flag, pixels: Option<u32>| side(flag, pixels.unwrap_or(default));
+        let size = Size::new(side("--width", args.width)?, side("--height", args.height)?);
         let mut notes = Vec::new();
         let seed = match args.seed {
             Some(seed) => seed,
@@ -67,7 +67,7 @@ impl<'a> Request<'a> {
             notes.push("warning: <lora:…> counts in the prompt only; in --negative-prompt it is plain text".to_owned());
         }
         let settings = settings(args, checkpoint)?;
-        Ok(Self { args, settings, seed, notes, width: width?, height: height?, model: name, checkpoint })
+        Ok(Self { args, settings, seed, notes, size, model: name, checkpoint })
     }
 
     /// The pictures to draw: a grid's cells, an animation's frames, or a batch.
@@ -93,8 +93,7 @@ impl<'a> Request<'a> {
             loras: variation.vary(tags)?,
             toward: None,
             seed: variation.seed.unwrap_or(self.seed).wrapping_add(index),
-            width: self.width,
-            height: self.height,
+            size: self.size,
             settings: self.settings.clone(),
         })
     }
@@ -137,8 +136,7 @@ impl<'a> Request<'a> {
             schedule: sampler.schedule_title().to_owned(),
             cfg_scale: *cfg_scale,
             seed: drawing.seed,
-            width: drawing.width as u32,
-            height: drawing.height as u32,
+            size: drawing.size,
             model_hash: hash,
             model: self.model.clone(),
             denoising_strength: redrawn,

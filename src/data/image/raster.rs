@@ -5,12 +5,12 @@ use image::RgbImage;
 
 use super::pixel::{Channels, Depth, PixelType};
 use super::profile::Conversion;
+use crate::size::Size;
 
 /// A decoded picture as its file stores it: (height, width, channels).
 #[derive(Debug)]
 pub struct Raster {
-    pub width: usize,
-    pub height: usize,
+    pub size: Size,
     pub pixel: PixelType,
     pub samples: Vec<u8>,
 }
@@ -19,7 +19,7 @@ impl Raster {
     /// The picture in 8-bit sRGB, transparency laid on white: by `conversion` where there is one, else as it stands
     /// (inks by R = (255 − C)·(255 − K)/255). Works inside the decoded samples where three bytes fit into a pixel.
     pub fn into_rgb(self, conversion: Option<&Conversion>) -> Result<RgbImage> {
-        let size = (self.width as u32, self.height as u32);
+        let Size { width, height } = self.size;
         let plain = self.pixel == PixelType::new(Channels::Rgb, Depth::Eight) && conversion.is_none();
         let rgb = if plain {
             self.samples
@@ -28,26 +28,27 @@ impl Raster {
         } else {
             self.convert(conversion)?
         };
-        RgbImage::from_raw(size.0, size.1, rgb).context("the decoder gave fewer pixels than its header names")
+        RgbImage::from_raw(width as u32, height as u32, rgb)
+            .context("the decoder gave fewer pixels than its header names")
     }
 
     fn convert(self, conversion: Option<&Conversion>) -> Result<Vec<u8>> {
-        let mut rgb = Vec::with_capacity(self.width * self.height * 3);
-        for row in self.samples.chunks_exact(self.width * self.pixel.bytes()) {
+        let mut rgb = Vec::with_capacity(self.size.area() * 3);
+        for row in self.samples.chunks_exact(self.size.width * self.pixel.bytes()) {
             append_rgb(row, self.pixel, conversion, &mut rgb)?;
         }
         Ok(rgb)
     }
 
     fn convert_in_place(mut self, conversion: Option<&Conversion>) -> Result<Vec<u8>> {
-        let (source_bytes, rgb_bytes) = (self.width * self.pixel.bytes(), self.width * 3);
+        let (source_bytes, rgb_bytes) = (self.size.width * self.pixel.bytes(), self.size.width * 3);
         let mut rgb = Vec::with_capacity(rgb_bytes);
-        for y in 0..self.height {
+        for y in 0..self.size.height {
             rgb.clear();
             append_rgb(&self.samples[y * source_bytes..][..source_bytes], self.pixel, conversion, &mut rgb)?;
             self.samples[y * rgb_bytes..][..rgb_bytes].copy_from_slice(&rgb);
         }
-        self.samples.truncate(self.height * rgb_bytes);
+        self.samples.truncate(self.size.height * rgb_bytes);
         self.samples.shrink_to_fit();
         Ok(self.samples)
     }
@@ -127,7 +128,7 @@ mod tests {
     fn rgb(channels: Channels, depth: Depth, samples: &[u8]) -> Vec<u8> {
         let pixel = PixelType::new(channels, depth);
         let width = samples.len() / pixel.bytes() / 2;
-        let raster = Raster { width, height: 2, pixel, samples: samples.to_vec() };
+        let raster = Raster { size: Size::new(width, 2), pixel, samples: samples.to_vec() };
         raster.into_rgb(None).unwrap().into_raw()
     }
 

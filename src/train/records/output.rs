@@ -121,7 +121,6 @@ pub(super) fn now() -> f64 {
 }
 
 fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, run: &RunLength) -> LoraMetadata {
-    let size = (config.resolution.width as usize, config.resolution.height as usize);
     let dirs = sheet
         .folders
         .iter()
@@ -134,10 +133,10 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         base_model_hashes: checkpoint.hashes().cloned(),
         rank: config.lora_rank as usize,
         alpha: config.lora_alpha as f32,
-        resolution: size,
+        resolution: config.resolution,
         num_train_images: sheet.shown_per_epoch,
         num_batches_per_epoch: run.batches_per_epoch,
-        buckets: vec![BucketCount { width: size.0, height: size.1, count: sheet.shown_per_epoch }],
+        buckets: vec![BucketCount { size: config.resolution, count: sheet.shown_per_epoch }],
         dataset_dirs: dirs.collect(),
         tag_frequency: tags.collect(),
         started_at: now(),

@@ -8,6 +8,7 @@ use lora_wgpu::{
     models::{UNet, UNetConfig},
     nn::{Builder, Weight},
     optim::Optimizer,
+    size::Size,
     tape::{Checkpointing, DType},
     train::{
         engine::{LossScale, Programs, UpdateResult},
@@ -22,7 +23,7 @@ use lora_wgpu::{
 use super::synthetic::{checkpoint, uniform};
 
 // Latents of the last level are more than one: a softmax over one key teaches q and k nothing.
-const SHAPE: StepShape = StepShape { batch: 1, height: 16, width: 16, tokens: 77 };
+const SHAPE: StepShape = StepShape { batch: 1, size: Size::square(16), tokens: 77 };
 const LATENTS: usize = 16 * 16 * 4;
 
 pub struct SmallTraining {

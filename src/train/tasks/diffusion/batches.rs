@@ -3,7 +3,7 @@
 use crate::{
     config::TrainConfig,
     diffusion::{
-        Latent, LatentSize,
+        Latent, LatentShape,
         random::{epoch_order, probe_noise, training_timestep},
     },
     train::engine::Update,
@@ -54,19 +54,19 @@ impl BatchPlan {
 pub struct SampleRules {
     pub objective: Objective,
     pub seed: u64,
-    pub latent_size: LatentSize,
+    pub latent: LatentShape,
     /// Rows of a compiled batch; short ones are padded with samples of weight 0.
     pub batch_size: usize,
 }
 
 impl SampleRules {
     pub fn new(config: &TrainConfig, objective: Objective, shape: StepShape) -> Self {
-        Self { objective, seed: config.seed, latent_size: shape.latent(), batch_size: shape.batch }
+        Self { objective, seed: config.seed, latent: shape.latent(), batch_size: shape.batch }
     }
 
     /// The micro-batches of optimizer step `step` (from 1). The loss is the mean over all samples of the update.
     pub fn update(&self, data: &PreparedData, step: u32, update: &Update) -> Vec<Batch> {
-        let latent = |&example: &usize| Latent { values: &data.latents[example], size: self.latent_size };
+        let latent = |&example: &usize| Latent { values: &data.latents[example], shape: self.latent };
         let latents: Vec<Latent<'_>> = update.iter().flatten().map(latent).collect();
         let drawn = self.objective.noise.draw(self.seed, step, &latents);
         let mut sample = 0;

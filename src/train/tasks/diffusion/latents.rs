@@ -14,7 +14,7 @@ use crate::{
     config::TrainConfig,
     data::{
         dataset::Example,
-        image::{prepare, to_model_input},
+        image::{load_at_size, to_model_input},
         latent_cache::{CacheKey, LatentCache},
         tokenizer::END_TOKEN,
     },
@@ -23,6 +23,7 @@ use crate::{
         SCALING_FACTOR,
         encode::{LatentEncoder, TextEncoder},
     },
+    size::Size,
     train::events::{Event, Tell, say},
     weights::PartTensors,
 };
@@ -107,7 +108,7 @@ fn encode_captions(
 
 fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<Vec<f32>>> {
     let Material { examples, checkpoint, .. } = material;
-    let size = (config.resolution.width as usize, config.resolution.height as usize);
+    let size = config.resolution;
     let mut kept = match config.cache_latents_to_disk {
         true => KeptLatents::open(config, &checkpoint.vae, size, examples)?,
         false => KeptLatents::none(examples.len()),
@@ -118,7 +119,7 @@ fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &
     let mut done = examples.len() - missing.len();
     tell(&phase(done));
     if !missing.is_empty() {
-        let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size.0, size.1)?;
+        let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size)?;
         let paths: Vec<&Path> = missing.iter().map(|&index| examples[index].path.as_path()).collect();
         let start = Instant::now();
         let waited = for_each_prepared(&paths, size, |at, picture| {
@@ -146,14 +147,14 @@ fn in_words(count: usize, took: Duration, waited: Duration) -> String {
 /// meanwhile, one at a time; the answer is how long `take` had to wait for them.
 fn for_each_prepared(
     paths: &[&Path],
-    (width, height): (usize, usize),
+    size: Size,
     mut take: impl FnMut(usize, Vec<f32>) -> Result<()>,
 ) -> Result<Duration> {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(PREPARED_AHEAD);
         scope.spawn(move || {
             for path in paths {
-                let picture = prepare(path, width, height).map(|picture| to_model_input(&picture));
+                let picture = load_at_size(path, size).map(|picture| to_model_input(&picture));
                 // Nobody takes more once one has failed.
                 if sender.send(picture).is_err() {
                     return;
@@ -192,7 +193,7 @@ impl KeptLatents {
     }
 
     /// What earlier runs with the same VAE have left.
-    fn open(config: &TrainConfig, vae: &PartTensors, size: (usize, usize), examples: &[Example]) -> Result<Self> {
+    fn open(config: &TrainConfig, vae: &PartTensors, size: Size, examples: &[Example]) -> Result<Self> {
         let mut cache = LatentCache::open(&config.output_dir.join("cache"))?;
         let model = fingerprint(vae);
         let keys = examples.iter().map(|example| CacheKey::for_picture(&example.path, size, &model));
@@ -205,9 +206,10 @@ impl KeptLatents {
         self.disk.as_mut().map(|(cache, _)| cache.take_notes()).unwrap_or_default()
     }
 
-    fn put(&mut self, index: usize, latents: Vec<f32>, (width, height): (usize, usize)) -> Result<()> {
+    fn put(&mut self, index: usize, latents: Vec<f32>, size: Size) -> Result<()> {
         if let Some((cache, keys)) = &mut self.disk {
-            cache.put(&keys[index], &[height / 8, width / 8, 4], &latents)?;
+            let size = size.cells(8);
+            cache.put(&keys[index], &[size.height, size.width, 4], &latents)?;
         }
         self.latents[index] = Some(latents);
         Ok(())

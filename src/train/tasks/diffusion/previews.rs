@@ -27,6 +27,7 @@ use crate::{
         prompt_file::{PromptLine, parse_prompt, read_prompt_file},
         text::{Guide, encode_prompts, guide_tokens},
     },
+    size::Size,
     tape::{DType, Input, Plan, Program, Tape},
     train::{
         engine::StopRequest,
@@ -71,9 +72,8 @@ impl PreviewSet {
         let drawings = prompts.into_iter().zip(seeds).map(|(line, seed)| drawing(config, line, seed));
         let drawings: Vec<Drawing> = drawings.collect::<Result<_>>()?;
         let shape = |drawing: &Drawing| {
-            let Drawing { height, width, settings, .. } = drawing;
             drawing.steps()?;
-            Ok(settings.shape(height / PIXELS, width / PIXELS, guide_tokens(drawing, tokenizer)?))
+            Ok(drawing.settings.shape(drawing.size.cells(PIXELS), guide_tokens(drawing, tokenizer)?))
         };
         let shapes = drawings.iter().map(shape).collect::<Result<_>>()?;
         Ok(Some(Self { drawings, shapes }))
@@ -100,10 +100,10 @@ impl PreviewSet {
             plans.push(plan);
             denoisers.push((shape, inputs));
         }
-        for (height, width) in self.distinct_sizes() {
-            let (plan, latents) = decoder.plan(gpu, width, height)?;
+        for size in self.distinct_sizes() {
+            let (plan, latents) = decoder.plan(gpu, size)?;
             plans.push(plan);
-            decoders.push(((height, width), latents));
+            decoders.push((size, latents));
         }
         Ok((plans, PlannedPreviews { scales, denoisers, decoders }))
     }
@@ -112,9 +112,9 @@ impl PreviewSet {
         distinct(self.shapes.iter().copied())
     }
 
-    /// Latent rows and columns.
-    fn distinct_sizes(&self) -> Vec<(usize, usize)> {
-        distinct(self.shapes.iter().map(|shape| (shape.height, shape.width)))
+    /// Of latents.
+    fn distinct_sizes(&self) -> Vec<Size> {
+        distinct(self.shapes.iter().map(|shape| shape.size))
     }
 }
 
@@ -122,7 +122,7 @@ impl PreviewSet {
 pub(super) struct PlannedPreviews {
     scales: Scales,
     denoisers: Vec<(DenoiserShape, DenoiserInputs)>,
-    decoders: Vec<((usize, usize), Input)>,
+    decoders: Vec<(Size, Input)>,
 }
 
 fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
@@ -164,8 +164,8 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
         line.prompt
     );
     let sampler = Sampler::from_name(config.previews.sampler).expect("the configuration knows the samplers");
-    let side = |wanted: Option<u32>, own: u32| {
-        let pixels = wanted.unwrap_or(own) as usize;
+    let side = |wanted: Option<u32>, own: usize| {
+        let pixels = wanted.map_or(own, |pixels| pixels as usize);
         ensure!(pixels > 0 && pixels.is_multiple_of(PIXELS), "sample_prompts: {pixels} is no multiple of {PIXELS}");
         Ok(pixels)
     };
@@ -175,8 +175,7 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
         loras: Vec::new(),
         seed: line.seed.unwrap_or(seed),
         toward: None,
-        width: side(line.width, config.resolution.width)?,
-        height: side(line.height, config.resolution.height)?,
+        size: Size::new(side(line.width, config.resolution.width)?, side(line.height, config.resolution.height)?),
         settings: Settings {
             prediction: prediction(config),
             sampler,
@@ -202,8 +201,7 @@ pub(super) fn encode(gpu: &Gpu, material: &Material, set: &PreviewSet) -> Result
 pub(super) struct Drawn {
     pub path: PathBuf,
     pub png: Vec<u8>,
-    /// Width and height.
-    pub size: (u32, u32),
+    pub size: Size,
     /// What the user should know of the labels, the first time.
     pub note: Option<String>,
 }
@@ -214,7 +212,7 @@ pub(super) struct Previews {
     scales: Scales,
     guides: Vec<Guide>,
     denoisers: Vec<Denoiser>,
-    decoders: Vec<((usize, usize), LatentDecoder)>,
+    decoders: Vec<(Size, LatentDecoder)>,
     /// The base model's pictures, which stay the same.
     without: Vec<RgbImage>,
     /// As which the LoRA is saved.
@@ -271,7 +269,7 @@ impl Previews {
         let path = self.folder.join(format!("{}-{moment}.png", self.name));
         create_folder(&self.folder)?;
         write_atomically(&path, |out| out.write_all(&png))?;
-        Ok(Drawn { path, png, size: grid.dimensions(), note: note.filter(|_| first) })
+        Ok(Drawn { path, png, size: grid.dimensions().into(), note: note.filter(|_| first) })
     }
 
     /// The pictures, prompt by prompt.
@@ -299,8 +297,7 @@ impl Previews {
                 Ok(())
             };
             let latents = sample(gpu, denoiser, drawing, 1.0, None, on_step)?;
-            let size = (shape.height, shape.width);
-            let (_, decoder) = self.decoders.iter().find(|(known, _)| *known == size).expect("one for each size");
+            let (_, decoder) = self.decoders.iter().find(|(size, _)| *size == shape.size).expect("one for each size");
             picture(gpu, decoder, &latents)
         };
         self.set.drawings.iter().zip(&self.set.shapes).zip(&self.guides).map(draw).collect()

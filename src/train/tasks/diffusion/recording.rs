@@ -3,10 +3,11 @@
 
 use crate::{
     adapters::{AdapterSet, RecordedAdapters},
-    diffusion::LatentSize,
+    diffusion::LatentShape,
     models::{ClipText, UNet, UNetInputs},
     nn::{Dropped, ElementDropout, Recording},
     ops::{self, Loss, LossInputs},
+    size::Size,
     tape::{Checkpointing, DType, Tape, Value},
     train::engine::{LOSS, LossScale, Recorded, RecordedShape},
 };
@@ -20,18 +21,16 @@ const LATENT_CHANNELS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepShape {
     pub batch: usize,
-    /// Latent rows: an eighth of the picture's height.
-    pub height: usize,
-    /// Latent columns.
-    pub width: usize,
+    /// Of the latents.
+    pub size: Size,
     /// Tokens of a text embedding.
     pub tokens: usize,
 }
 
 impl StepShape {
-    /// Size of a picture's latent.
-    pub fn latent(&self) -> LatentSize {
-        LatentSize { height: self.height, width: self.width, channels: LATENT_CHANNELS }
+    /// Shape of a picture's latent.
+    pub fn latent(&self) -> LatentShape {
+        LatentShape { size: self.size, channels: LATENT_CHANNELS }
     }
 }
 

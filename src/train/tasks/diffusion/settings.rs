@@ -48,12 +48,7 @@ fn rules(config: &TrainConfig) -> Rules {
 
 /// Sizes of a training step.
 pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
-    StepShape {
-        batch: config.batch_size as usize,
-        height: config.resolution.height as usize / 8,
-        width: config.resolution.width as usize / 8,
-        tokens,
-    }
+    StepShape { batch: config.batch_size as usize, size: config.resolution.cells(8), tokens }
 }
 
 /// What a training step records.
