@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod diffusion;
+pub mod families;
 pub mod gpu;
 pub mod label;
 pub mod models;

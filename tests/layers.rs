@@ -77,11 +77,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("diffusion", &[]),
     ("data", &[]),
     ("config", &[]),
+    ("families", &[]),
     ("size", &[]),
 ];
 
 /// What every layer and every other leaf may import.
-const COMMON: [&str; 1] = ["size"];
+const COMMON: [&str; 2] = ["families", "size"];
 
 #[test]
 fn layers_import_only_what_the_table_allows() {

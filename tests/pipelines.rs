@@ -40,7 +40,7 @@ fn training_with_previews_needs_few_pipelines() {
     let weights = generated(|builder| drop(UNet::new(builder, UNetConfig::stable_diffusion_v1())));
     let builder = Builder::adaptable(&weights, Part::Unet);
     let unet = UNet::new(&builder, UNetConfig::stable_diffusion_v1());
-    let built = builder.finish("U-Net").expect("a U-Net");
+    let built = builder.finish("the family", "U-Net").expect("a U-Net");
     for variant in [Variant::Portable, Variant::CpuDriver] {
         let options = GpuOptions { variant: Some(variant), ..Default::default() };
         let gpu = Gpu::open(&options).expect("the tests need a Vulkan driver");

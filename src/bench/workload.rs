@@ -4,6 +4,7 @@ use crate::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerKind, OptimizerSettings, TrainConfig},
     diffusion::Prediction,
+    families::SD_V1,
     optim::Optimizer,
     size::Size,
     tape::{Checkpointing, DType},
@@ -56,7 +57,7 @@ impl Workload {
     }
 
     pub(super) fn shape(&self) -> StepShape {
-        StepShape { batch: self.batch, size: self.size.cells(8), tokens: TOKENS }
+        StepShape { batch: self.batch, size: self.size.cells(SD_V1.latent.cell), tokens: TOKENS }
     }
 
     /// Adapters on those of `sites` that are targeted, with AdamW.
@@ -88,8 +89,8 @@ impl Workload {
         let wave = |count: usize, pace: f32| (0..count).map(|i| (i as f32 * pace).sin()).collect::<Vec<f32>>();
         let StepShape { batch, size, tokens } = self.shape();
         Batch {
-            latents: wave(batch * size.area() * 4, 0.37),
-            noise: wave(batch * size.area() * 4, 1.91),
+            latents: wave(batch * size.area() * SD_V1.latent.channels, 0.37),
+            noise: wave(batch * size.area() * SD_V1.latent.channels, 1.91),
             timesteps: vec![500; batch],
             text: wave(batch * tokens * context_width, 0.73),
             weights: vec![1.0 / (batch * self.accumulation) as f32; batch],

@@ -9,6 +9,7 @@ use crate::{
     bench::{Report, Workload, measure},
     config::{self, LoraTarget, TrainConfig},
     data::{dataset::Dataset, tokenizer::ClipTokenizer},
+    families::SD_V1,
     gpu::GpuOptions,
     models::UNetConfig,
     size::Size,
@@ -21,6 +22,9 @@ use super::{
     Outcome,
     device::{self, Kernels},
 };
+
+/// What a side is a multiple of, in pixels.
+const CELL: u32 = SD_V1.latent.cell as u32;
 
 /// Time training steps at Stable Diffusion's sizes; needs no checkpoint.
 #[derive(Debug, Args)]
@@ -110,7 +114,7 @@ pub fn bench(args: &BenchArgs, out: &mut dyn Write) -> Result<Outcome> {
 
 impl BenchArgs {
     fn workload(&self) -> Result<Workload> {
-        ensure!(self.resolution.is_multiple_of(8), "--resolution: {} is no multiple of 8", self.resolution);
+        ensure!(self.resolution.is_multiple_of(CELL), "--resolution: {} is no multiple of {CELL}", self.resolution);
         let side = self.resolution as usize;
         Ok(Workload {
             size: Size::square(side),

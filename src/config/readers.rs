@@ -6,13 +6,13 @@ use super::{
     train_config::{AdamW, PreviewPrompts, Warmup},
     value,
 };
-use crate::size::Size;
+use crate::{families::SD_V1, size::Size};
 use anyhow::{Result, bail};
 use serde_yaml::Value;
 use std::ops::RangeInclusive;
 
-/// Pixels that the VAE makes one latent of, along each side.
-const LATENT_CELL: u32 = 8;
+/// Pixels that the VAE makes one place of a latent of, along each side.
+const LATENT_CELL: u32 = SD_V1.latent.cell as u32;
 const SIDES: RangeInclusive<u32> = 1..=1 << 16;
 
 pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Size> {

@@ -1,6 +1,5 @@
 //! The diffusion process of Stable Diffusion v1.x: noise schedule, training targets and loss weights, the counter-based
-//! random numbers of a training run, and image sampling's noise, noise levels and samplers. A leaf: imports no other
-//! module of the crate.
+//! random numbers of a training run, and image sampling's noise, noise levels and samplers. A leaf: it knows no layer.
 
 pub mod huber;
 pub mod loss_weights;

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::{
+    families::SD_V1,
     gpu::{Gpu, GpuError},
     nn::{Adapters, Builder, Built, Recording, padded},
     size::Size,
@@ -44,7 +45,7 @@ impl<'a> TextEncoder<'a> {
     ) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = ClipText::new(&builder, ClipTextConfig::of(tensors)?);
-        builder.finish("text encoder")?.upload(gpu, |_| {})?;
+        builder.finish(SD_V1.name, "text encoder")?.upload(gpu, |_| {})?;
         let mut tape = Tape::new();
         let embedded = tape.input("embedded", &[batch, model.config.positions, model.config.width]);
         let adapters = record(&mut tape);
@@ -102,7 +103,7 @@ fn context_name(clip_skip: usize) -> String {
     format!("context at clip_skip {clip_skip}")
 }
 
-/// Mean and log-variance of one picture's latents, (h, w, 4) each.
+/// Mean and log-variance of one picture's latents, (h, w, latent channels) each.
 pub struct LatentMoments {
     pub mean: Vec<f32>,
     pub log_variance: Vec<f32>,
@@ -123,7 +124,7 @@ impl LatentEncoder {
     pub fn new(gpu: &Gpu, tensors: &PartTensors, size: Size) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = VaeEncoder::new(&builder, VaeConfig::of(tensors)?);
-        builder.finish("VAE")?.upload(gpu, |_| {})?;
+        builder.finish(SD_V1.name, "VAE")?.upload(gpu, |_| {})?;
         let mut tape = Tape::new();
         let image = tape.input("image", &[1, size.height, size.width, padded(model.config.image_channels)]);
         let Moments(moments) = model.forward(&mut tape, image.value);
@@ -166,7 +167,7 @@ impl<'a> BuiltDecoder<'a> {
     pub fn new(tensors: &'a PartTensors) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = VaeDecoder::new(&builder, VaeConfig::of(tensors)?);
-        Ok(Self { model, built: builder.finish("VAE")? })
+        Ok(Self { model, built: builder.finish(SD_V1.name, "VAE")? })
     }
 
     /// Bytes of device memory that the weights take.
@@ -218,7 +219,7 @@ impl LatentDecoder {
         Self { program, latents }
     }
 
-    /// Decodes latents (h, w, 4) that are already divided by the scaling factor; gives (8h, 8w, 3).
+    /// Decodes latents (h, w, latent channels) that are already divided by the scaling factor; gives the picture (H, W, 3).
     ///
     /// # Errors
     /// A failure of the device.

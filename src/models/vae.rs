@@ -12,9 +12,6 @@ use super::{
     shapes::{ShapeError, Shapes},
 };
 
-/// Latents are the encoder's mean times this.
-pub const SCALING_FACTOR: f32 = 0.18215;
-
 /// Eps of every GroupNorm in the VAE.
 const EPS: f32 = 1e-6;
 

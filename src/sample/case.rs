@@ -8,6 +8,7 @@ use crate::{
         NoiseSchedule, Prediction,
         samplers::{self, Callbacks, ModelCall, Plan, Sampler, StepReport},
     },
+    families::SD_V1,
     gpu::Gpu,
     models::encode::{LatentDecoder, TextEncoder},
     nn::nhwc_to_nchw,
@@ -17,10 +18,12 @@ use crate::{
 
 use super::{
     denoiser::{Denoiser, DenoiserShape},
-    draw::{PIXELS, decoded, uploaded_unet},
+    draw::{decoded, uploaded_unet},
     latents::Latents,
     loras::LoraSet,
 };
+
+const LATENT_CHANNELS: usize = SD_V1.latent.channels;
 
 /// What a case gives; everything else in its file is what PyTorch made of it.
 pub const GIVEN: [&str; 4] = ["init", "ids_cond", "ids_uncond", "timesteps"];
@@ -55,7 +58,7 @@ impl SamplingCase {
         let sampler = file.header_text("sampler")?;
         ensure!(sampler == Sampler::Ddim.name(), "its sampler is {sampler:?}; cases are recorded with ddim");
         let init = file.require("init")?;
-        let &[1, 4, height, width] = init.shape else { bail!("`init` has the shape {:?}", init.shape) };
+        let &[1, LATENT_CHANNELS, height, width] = init.shape else { bail!("`init` has the shape {:?}", init.shape) };
         let ids = |name: &str| -> Result<Vec<u32>> {
             let ids: Vec<u32> = file.integers(name)?.into_iter().map(u32::try_from).collect::<Result<_, _>>()?;
             ensure!(ids.len() == CONTEXT_LENGTH, "`{name}` holds {} tokens, not {CONTEXT_LENGTH}", ids.len());
@@ -135,7 +138,7 @@ impl SamplingCase {
         denoiser.set_context(gpu, cond, uncond);
         let schedule = NoiseSchedule::stable_diffusion();
         let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;
-        let shape = [1, 4, self.size.height, self.size.width];
+        let shape = [1, LATENT_CHANNELS, self.size.height, self.size.width];
         let (mut predictions, mut steps) = (Vec::new(), Vec::new());
         let mut values = self.init.clone();
         let mut callbacks = Callbacks {
@@ -171,7 +174,7 @@ impl SamplingCase {
     ) -> Result<()> {
         let decoder = LatentDecoder::new(gpu, &checkpoint.vae, latents.size)?;
         let image = decoded(gpu, &decoder, latents)?;
-        let pixels = latents.size.pixels(PIXELS);
+        let pixels = latents.size.pixels(SD_V1.latent.cell);
         let image = nhwc_to_nchw(&image, 3, pixels.area());
         recorded.push(OwnedTensor::f32("image", &image, &[1, 3, pixels.height, pixels.width]));
         Ok(())

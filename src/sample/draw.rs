@@ -17,9 +17,10 @@ use crate::{
         NoiseSource, Rng,
         samplers::{self, Callbacks, ModelCall},
     },
+    families::{LatentSpace, SD_V1},
     gpu::Gpu,
     models::{
-        SCALING_FACTOR, UNet, UNetConfig,
+        UNet, UNetConfig,
         encode::{LatentDecoder, LatentEncoder},
     },
     nn::{Builder, nchw_to_nhwc, nhwc_to_nchw},
@@ -37,9 +38,9 @@ use super::{
     text::{Guide, encode_prompts},
 };
 
-pub use super::drawing::{Drawing, PIXELS, Redraw, Settings, Toward};
+pub use super::drawing::{Drawing, Redraw, Settings, Toward};
 
-const CHANNELS: usize = 4;
+const LATENT: LatentSpace = SD_V1.latent;
 
 /// A picture, and what its infotext says of its making.
 pub struct Drawn {
@@ -90,9 +91,9 @@ fn encode_picture(gpu: &Gpu, checkpoint: &Checkpoint, path: &Path, size: Size) -
     let picture = load_at_size(path, size)?;
     let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size)?;
     let mean = encoder.encode(gpu, &to_model_input(&picture))?.mean;
-    let size = size.cells(PIXELS);
-    let scaled: Vec<f32> = mean.iter().map(|value| value * SCALING_FACTOR).collect();
-    Ok(Latents { values: nhwc_to_nchw(&scaled, CHANNELS, size.area()), size })
+    let size = size.cells(LATENT.cell);
+    let scaled: Vec<f32> = mean.iter().map(|value| value * LATENT.scale).collect();
+    Ok(Latents { values: nhwc_to_nchw(&scaled, LATENT.channels, size.area()), size })
 }
 
 /// The finished latents of every drawing.
@@ -177,7 +178,7 @@ impl LoadedUNet<'_> {
 pub(super) fn uploaded_unet(gpu: &Gpu, tensors: &PartTensors) -> Result<UNet> {
     let builder = Builder::new(tensors);
     let unet = UNet::new(&builder, UNetConfig::of(tensors)?);
-    builder.finish("U-Net")?.upload(gpu, |_| {})?;
+    builder.finish(SD_V1.name, "U-Net")?.upload(gpu, |_| {})?;
     Ok(unet)
 }
 
@@ -197,7 +198,7 @@ pub fn sample(
     let size = denoiser.shape.size;
     let Settings { cfg_scale, rng, .. } = drawing.settings;
     let mut noise = Noise::new(rng, drawing);
-    let mut values = vec![0.0; CHANNELS * size.area()];
+    let mut values = vec![0.0; LATENT.channels * size.area()];
     noise.next(&mut values);
     let mut callbacks = Callbacks {
         model: &mut |call: &ModelCall| anyhow::Ok(denoiser.predict(gpu, call.input, call.timestep)?.guided(cfg_scale)),
@@ -254,13 +255,13 @@ fn decode(gpu: &Gpu, checkpoint: &Checkpoint, all: &[Latents]) -> Result<Vec<Rgb
 /// # Errors
 /// Values that are not finite; a failure of the device.
 pub fn picture(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<RgbImage> {
-    rgb(&decoded(gpu, decoder, latents)?, latents.size.pixels(PIXELS))
+    rgb(&decoded(gpu, decoder, latents)?, latents.size.pixels(LATENT.cell))
 }
 
-/// What the VAE makes of finished latents, (8h, 8w, 3).
+/// What the VAE makes of finished latents, (H, W, 3).
 pub(super) fn decoded(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<Vec<f32>> {
-    let unscaled: Vec<f32> = latents.values.iter().map(|value| value / SCALING_FACTOR).collect();
-    decoder.decode(gpu, &nchw_to_nhwc(&unscaled, CHANNELS, latents.size.area()))
+    let unscaled: Vec<f32> = latents.values.iter().map(|value| value / LATENT.scale).collect();
+    decoder.decode(gpu, &nchw_to_nhwc(&unscaled, LATENT.channels, latents.size.area()))
 }
 
 /// (H, W, 3) in [−1, 1] as 8-bit RGB.

@@ -9,13 +9,11 @@ use crate::{
         NoiseSchedule, Prediction, Rng,
         samplers::{self, Sampler},
     },
+    families::SD_V1,
     size::Size,
 };
 
 use super::{denoiser::DenoiserShape, prompt::lora_tags::LoraTag};
-
-/// Pixels along one side of a latent.
-pub const PIXELS: usize = 8;
 
 /// One picture to draw.
 #[derive(Clone, Debug)]
@@ -68,7 +66,7 @@ pub struct Redraw<T> {
 impl Drawing {
     /// The passes that lead to the picture: sizes in latents, and the share of the steps of each.
     pub(super) fn passes(&self) -> Vec<Pass> {
-        let of = |factor: f64, pixels: usize| (pixels as f64 * factor / PIXELS as f64).round() as usize;
+        let of = |factor: f64, pixels: usize| (pixels as f64 * factor / SD_V1.latent.cell as f64).round() as usize;
         let size = |factor| Size::new(of(factor, self.size.width), of(factor, self.size.height));
         let pass = |factor, strength| Pass { size: size(factor), strength };
         let first = pass(1.0, self.settings.init_image.as_ref().map_or(1.0, |init| init.strength));

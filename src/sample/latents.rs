@@ -2,7 +2,7 @@
 
 use crate::size::Size;
 
-/// Latents of one picture, (4, height, width), channels first.
+/// Latents of one picture, (channels, height, width).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latents {
     pub values: Vec<f32>,

@@ -108,7 +108,7 @@ fn recorded(file: &str, name: &str) -> Vec<f32> {
 fn predict(gpu: &Gpu, tensors: &PartTensors, stack: &LoraStack, strengths: &[f32]) -> Vec<f32> {
     let builder = Builder::new(tensors);
     let unet = UNet::new(&builder, UNetConfig::of(tensors).expect("its widths"));
-    builder.finish("U-Net").expect("a complete U-Net").upload(gpu, |_| {}).expect("an upload");
+    builder.finish("the family", "U-Net").expect("a complete U-Net").upload(gpu, |_| {}).expect("an upload");
     let shape = DenoiserShape { size: Size::new(16, 8), tokens: 77, guided: false };
     let denoiser = Denoiser::compile(gpu, &unet, stack, shape).expect("a compiled U-Net");
     stack.upload(gpu);

@@ -8,6 +8,7 @@ use serde_yaml::Value;
 use crate::{
     adapters::TensorSpec,
     config::{OptimizerKind, OptimizerSettings},
+    families::SD_V1,
     nn::{nchw_to_nhwc, padded},
     size::Size,
     train::tasks::diffusion::{Objective, recording::StepShape},
@@ -22,7 +23,8 @@ use super::{header::Adapted, objective};
 /// The tensor of masks.
 const MASK: &str = "mask";
 /// Pixels of a latent's, along each side.
-const CELL: usize = 8;
+const CELL: usize = SD_V1.latent.cell;
+const CHANNELS: usize = SD_V1.latent.channels;
 
 /// AdamW with the arguments in a header.
 fn adamw(file: &SafetensorsFile) -> Result<OptimizerSettings> {
@@ -78,7 +80,9 @@ impl TrainingCase {
 
     fn read(file: SafetensorsFile) -> Result<Self> {
         let latents = file.require("latents")?.shape.to_vec();
-        let &[steps, batch, 4, height, width] = &latents[..] else { bail!("`latents` has the shape {latents:?}") };
+        let &[steps, batch, CHANNELS, height, width] = &latents[..] else {
+            bail!("`latents` has the shape {latents:?}")
+        };
         Ok(Self {
             optimizer: adamw(&file)?,
             max_grad_norm: file.header_number("max_grad_norm")?,
@@ -144,7 +148,7 @@ impl TrainingCase {
     }
 
     /// Masks of one step at the latent's size, (B, H, W); none where the case has none. A latent pixel gets the mean over
-    /// its 8×8 pixels.
+    /// its pixels.
     pub fn masks(&self, step: usize) -> Result<Vec<f32>> {
         let Some(masks) = self.file.get(MASK) else { return Ok(Vec::new()) };
         let Size { width: columns, height: rows } = self.size.pixels(CELL);
@@ -189,8 +193,8 @@ impl TrainingCase {
     fn channels_last(&self, name: &str, step: usize) -> Result<Vec<f32>> {
         let all = self.floats(name)?;
         let pixels = self.size.area();
-        let length = self.batch * 4 * pixels;
-        Ok(nchw_to_nhwc(&all[step * length..][..length], 4, pixels))
+        let length = self.batch * CHANNELS * pixels;
+        Ok(nchw_to_nhwc(&all[step * length..][..length], CHANNELS, pixels))
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>> {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     config::nearest,
     diffusion::{Prediction, Rng, Sampler},
+    families::SD_V1,
     sample::{
         animation::{Change, eased},
         axes::{Cells, Variation},
@@ -24,9 +25,11 @@ use crate::{
 
 use super::args::{PredictionType, SampleArgs};
 
-/// Sides of pictures where the user does not say: what Stable Diffusion v1.5 and the demo were trained at.
-const SIDE: u32 = 512;
+/// Sides of pictures where the user does not say: what the base model and the demo were trained at.
+const SIDE: u32 = SD_V1.side as u32;
 const DEMO_SIDE: u32 = 192;
+/// What a side is a multiple of, in pixels.
+const CELL: u32 = SD_V1.latent.cell as u32;
 const LEAST_SIDE: u32 = 64;
 const MOST_SIDE: u32 = 4096;
 /// Digits of a checkpoint's hash in infotext.
@@ -163,8 +166,8 @@ fn model_name(path: &Path) -> String {
 /// Pixels along one side, checked.
 fn side(flag: &str, pixels: u32) -> Result<usize> {
     ensure!((LEAST_SIDE..=MOST_SIDE).contains(&pixels), "{flag} {pixels}: take {LEAST_SIDE} to {MOST_SIDE} pixels");
-    let next = pixels.next_multiple_of(8);
-    ensure!(next == pixels, "{flag} {pixels} is no multiple of 8; take {next}");
+    let next = pixels.next_multiple_of(CELL);
+    ensure!(next == pixels, "{flag} {pixels} is no multiple of {CELL}; take {next}");
     Ok(pixels as usize)
 }
 

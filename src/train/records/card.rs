@@ -7,7 +7,9 @@ use anyhow::Result;
 use image::{RgbImage, imageops};
 use serde_json::json;
 
-use crate::{config::Provenance, data::image::load_at_size, sample::png, size::Size, weights::write_atomically};
+use crate::{
+    config::Provenance, data::image::load_at_size, families::SD_V1, sample::png, size::Size, weights::write_atomically,
+};
 
 /// The strength to begin with: what WebUIs put into the prompt when the card is clicked.
 pub const PREFERRED_WEIGHT: f64 = 0.8;
@@ -36,7 +38,7 @@ fn facts(provenance: &Provenance) -> serde_json::Value {
     let notes: Vec<String> = [author, license].into_iter().flatten().collect();
     json!({
         "description": provenance.description.clone().unwrap_or_default(),
-        "sd version": "SD1",
+        "sd version": SD_V1.labels.card,
         "activation text": provenance.trigger_phrase.clone().unwrap_or_default(),
         "preferred weight": PREFERRED_WEIGHT,
         "negative text": "",

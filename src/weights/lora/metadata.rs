@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::{size::Size, weights::hashing::ModelHashes};
+use crate::{families::SD_V1, size::Size, weights::hashing::ModelHashes};
 
 use super::loss_metadata::LossMetadata;
 
@@ -91,7 +91,7 @@ impl LoraMetadata {
     fn network(&self) -> Vec<(&'static str, String)> {
         vec![
             ("ss_v2", python_bool(false)),
-            ("ss_base_model_version", "sd_v1".to_owned()),
+            ("ss_base_model_version", SD_V1.labels.base_model_version.to_owned()),
             ("ss_network_module", "networks.lora".to_owned()),
             ("ss_network_dim", self.rank.to_string()),
             ("ss_network_alpha", python_float(f64::from(self.alpha))),
@@ -177,7 +177,7 @@ impl LoraMetadata {
         let prediction_type = if self.v_prediction { "v" } else { "epsilon" };
         let mut entries = vec![
             ("modelspec.sai_model_spec", "1.0.1".to_owned()),
-            ("modelspec.architecture", "stable-diffusion-v1/lora".to_owned()),
+            ("modelspec.architecture", format!("{}/lora", SD_V1.labels.architecture)),
             ("modelspec.implementation", "diffusers".to_owned()),
             ("modelspec.title", self.output_name.clone()),
             ("modelspec.resolution", format!("{width}x{height}")),

@@ -42,7 +42,7 @@ impl SmallTraining {
         let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
         let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
         let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
-        let built = builder.finish("U-Net").expect("a complete U-Net");
+        let built = builder.finish("the family", "U-Net").expect("a complete U-Net");
         built.upload(gpu, |_| {}).expect("memory for a small U-Net");
         let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
         let sites = sites.map(|site| SitePlan::plain(site.clone(), 4, 4.0)).collect();

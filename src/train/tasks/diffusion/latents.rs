@@ -18,11 +18,9 @@ use crate::{
         latent_cache::{CacheKey, LatentCache},
         tokenizer::END_TOKEN,
     },
+    families::SD_V1,
     gpu::Gpu,
-    models::{
-        SCALING_FACTOR,
-        encode::{LatentEncoder, TextEncoder},
-    },
+    models::encode::{LatentEncoder, TextEncoder},
     size::Size,
     train::events::{Event, Tell, say},
     weights::PartTensors,
@@ -175,7 +173,7 @@ fn for_each_prepared(
 /// The mean of a picture's latents, scaled.
 fn encode(gpu: &Gpu, encoder: &LatentEncoder, path: &Path, picture: &[f32]) -> Result<Vec<f32>> {
     let moments = encoder.encode(gpu, picture)?;
-    let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SCALING_FACTOR).collect();
+    let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SD_V1.latent.scale).collect();
     ensure!(all_finite(&latents), "the VAE gives values that are not finite for {}", path.display());
     Ok(latents)
 }
@@ -208,8 +206,8 @@ impl KeptLatents {
 
     fn put(&mut self, index: usize, latents: Vec<f32>, size: Size) -> Result<()> {
         if let Some((cache, keys)) = &mut self.disk {
-            let size = size.cells(8);
-            cache.put(&keys[index], &[size.height, size.width, 4], &latents)?;
+            let size = size.cells(SD_V1.latent.cell);
+            cache.put(&keys[index], &[size.height, size.width, SD_V1.latent.channels], &latents)?;
         }
         self.latents[index] = Some(latents);
         Ok(())

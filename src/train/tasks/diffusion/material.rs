@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     config::{PredictionType, TrainConfig},
     data::{dataset::Example, sheet::DataSheet, split::Split, tokenizer::ClipTokenizer},
+    families::SD_V1,
     gpu::Gpu,
     models::{ClipText, ClipTextConfig, UNet, UNetConfig, VaeConfig, VaeEncoder},
     nn::{Builder, Built},
@@ -69,7 +70,7 @@ impl<'a> Networks<'a> {
         let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
         let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
         let tokens = ClipTextConfig::of(&checkpoint.text_encoder)?.positions;
-        Ok(Self { unet, built: builder.finish("U-Net")?, tokens })
+        Ok(Self { unet, built: builder.finish(SD_V1.name, "U-Net")?, tokens })
     }
 }
 
@@ -94,10 +95,10 @@ fn warn_about_checkpoint(config: &TrainConfig, checkpoint: &Checkpoint, tell: &m
 fn check_encoders(checkpoint: &Checkpoint) -> Result<()> {
     let builder = Builder::new(&checkpoint.text_encoder);
     ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    builder.finish("text encoder")?;
+    builder.finish(SD_V1.name, "text encoder")?;
     let builder = Builder::new(&checkpoint.vae);
     VaeEncoder::new(&builder, VaeConfig::of(&checkpoint.vae)?);
-    builder.finish("VAE")?;
+    builder.finish(SD_V1.name, "VAE")?;
     Ok(())
 }
 

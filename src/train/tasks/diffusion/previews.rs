@@ -12,6 +12,7 @@ use crate::{
     config::{self, PreviewPrompts, TrainConfig},
     data::tokenizer::ClipTokenizer,
     diffusion::{Rng, Sampler},
+    families::SD_V1,
     gpu::{Gpu, GpuError},
     models::{
         UNet,
@@ -19,7 +20,7 @@ use crate::{
     },
     sample::{
         denoiser::{Denoiser, DenoiserInputs, DenoiserShape},
-        draw::{Drawing, PIXELS, Settings, picture, sample},
+        draw::{Drawing, Settings, picture, sample},
         grid::labelled_grid,
         loras::LoraSet,
         png,
@@ -41,6 +42,8 @@ use super::{assembly::Trained, material::Material, objective::prediction};
 
 /// Strengths of the LoRA, in the order of a grid's columns.
 const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];
+/// What both sides of a picture are multiples of, in pixels.
+const CELL: usize = SD_V1.latent.cell;
 const STEPS: usize = 24;
 const CFG_SCALE: f32 = 7.0;
 
@@ -73,7 +76,7 @@ impl PreviewSet {
         let drawings: Vec<Drawing> = drawings.collect::<Result<_>>()?;
         let shape = |drawing: &Drawing| {
             drawing.steps()?;
-            Ok(drawing.settings.shape(drawing.size.cells(PIXELS), guide_tokens(drawing, tokenizer)?))
+            Ok(drawing.settings.shape(drawing.size.cells(CELL), guide_tokens(drawing, tokenizer)?))
         };
         let shapes = drawings.iter().map(shape).collect::<Result<_>>()?;
         Ok(Some(Self { drawings, shapes }))
@@ -166,7 +169,7 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
     let sampler = Sampler::from_name(config.previews.sampler).expect("the configuration knows the samplers");
     let side = |wanted: Option<u32>, own: usize| {
         let pixels = wanted.map_or(own, |pixels| pixels as usize);
-        ensure!(pixels > 0 && pixels.is_multiple_of(PIXELS), "sample_prompts: {pixels} is no multiple of {PIXELS}");
+        ensure!(pixels > 0 && pixels.is_multiple_of(CELL), "sample_prompts: {pixels} is no multiple of {CELL}");
         Ok(pixels)
     };
     Ok(Drawing {

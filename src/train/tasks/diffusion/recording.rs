@@ -4,6 +4,7 @@
 use crate::{
     adapters::{AdapterSet, RecordedAdapters},
     diffusion::LatentShape,
+    families::SD_V1,
     models::{ClipText, UNet, UNetInputs},
     nn::{Dropped, ElementDropout, Recording},
     ops::{self, Loss, LossInputs},
@@ -13,9 +14,6 @@ use crate::{
 };
 
 use super::{inputs::StepInputs, objective::Objective};
-
-/// Of Stable Diffusion v1.
-const LATENT_CHANNELS: usize = 4;
 
 /// Sizes that the passes are recorded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +28,7 @@ pub struct StepShape {
 impl StepShape {
     /// Shape of a picture's latent.
     pub fn latent(&self) -> LatentShape {
-        LatentShape { size: self.size, channels: LATENT_CHANNELS }
+        LatentShape { size: self.size, channels: SD_V1.latent.channels }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     adapters::{AdapterSet, Kind, Rules, Size, UnetRules},
     config::{GradientCheckpointing, MixedPrecision, TrainConfig},
+    families::SD_V1,
     gpu::Gpu,
     optim::Optimizer,
     tape::{Checkpointing, DType},
@@ -48,7 +49,7 @@ fn rules(config: &TrainConfig) -> Rules {
 
 /// Sizes of a training step.
 pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
-    StepShape { batch: config.batch_size as usize, size: config.resolution.cells(8), tokens }
+    StepShape { batch: config.batch_size as usize, size: config.resolution.cells(SD_V1.latent.cell), tokens }
 }
 
 /// What a training step records.
