@@ -50,6 +50,32 @@ pub struct Labels {
     pub card: &'static str,
 }
 
+/// What a U-Net is made to predict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prediction {
+    /// The noise ε.
+    Epsilon,
+    /// The velocity v = √ᾱ·ε − √(1−ᾱ)·x₀.
+    VPrediction,
+}
+
+impl Prediction {
+    pub const ALL: [Self; 2] = [Self::Epsilon, Self::VPrediction];
+
+    /// diffusers' word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::VPrediction => "v_prediction",
+        }
+    }
+
+    /// The one that diffusers calls `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|prediction| prediction.name() == name)
+    }
+}
+
 /// Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models".
 pub const SD_V1: Family = Family {
     name: "Stable Diffusion v1",

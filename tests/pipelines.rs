@@ -3,7 +3,7 @@
 use lora_wgpu::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerKind, OptimizerSettings},
-    diffusion::Prediction,
+    families::Prediction,
     gpu::{Gpu, GpuOptions, Variant},
     models::{UNet, UNetConfig, VaeConfig, VaeDecoder, VaeEncoder, encode::BuiltDecoder},
     nn::Builder,

@@ -8,7 +8,7 @@ use crate::{
     gpu::Gpu,
     nn::{Adapters, Dropped},
     tape::{Tape, Value},
-    weights::lora::{AdapterModule, AdapterTensor, SavePrecision, Site, UP},
+    weights::lora::{AdapterModule, AdapterTensor, FloatType, Site, UP},
 };
 
 use super::{
@@ -172,7 +172,7 @@ impl AdapterSet {
         &self,
         gpu: &Gpu,
         values: &[Vec<f32>],
-        precision: SavePrecision,
+        precision: FloatType,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let own = self.store.read_bytes(gpu)?;

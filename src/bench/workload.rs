@@ -3,8 +3,7 @@
 use crate::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerKind, OptimizerSettings, TrainConfig},
-    diffusion::Prediction,
-    families::SD_V1,
+    families::{Prediction, SD_V1},
     optim::Optimizer,
     size::Size,
     tape::{Checkpointing, DType},

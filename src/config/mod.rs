@@ -46,7 +46,7 @@ pub use reference::reference_page;
 pub use suggest::nearest;
 pub use train_config::{
     AdamW, GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE,
-    PredictionType, PreviewPrompts, Previews, Provenance, SavePrecision, TrainConfig, Warmup,
+    PreviewPrompts, Previews, Provenance, SavePrecision, TrainConfig, Warmup,
 };
 pub use value::bytes_as_text;
 pub use words::{Language, Words};

@@ -1,7 +1,7 @@
 //! Whole files through [`load`].
 
 use super::*;
-use crate::size::Size;
+use crate::{families::Prediction, size::Size};
 use std::path::{Path, PathBuf};
 
 pub(super) const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
@@ -149,7 +149,7 @@ fn every_key_reaches_its_field() {
     let expected = TrainConfig {
         base_model: "a".into(),
         vae: Some("b".into()),
-        prediction_type: PredictionType::VPrediction,
+        prediction_type: Prediction::VPrediction,
         clip_skip: 2,
         train_data_dir: "c".into(),
         metadata_path: Some("d.csv".into()),
@@ -306,7 +306,7 @@ fn aliases_mean_their_keys() {
     assert_eq!(config.base_model, Path::new("a"));
     assert_eq!((config.output_name.as_str(), config.lora_rank, config.lora_alpha), ("c", 4, 1.0));
     assert_eq!((config.min_snr_gamma, config.epochs, config.clip_skip), (Some(5.0), 3, 2));
-    assert_eq!(config.prediction_type, PredictionType::VPrediction);
+    assert_eq!(config.prediction_type, Prediction::VPrediction);
     assert!(
         loaded.yaml.contains("lora_rank: 4 ") && loaded.yaml.contains("# network_dim in the file"),
         "{}",

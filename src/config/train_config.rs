@@ -2,7 +2,7 @@
 //! a type says so (`Option`, `Auto`).
 
 use super::loss_config::{LossConfig, NoiseConfig};
-use crate::size::Size;
+use crate::{families::Prediction, size::Size};
 use std::path::PathBuf;
 
 /// Everything `train` needs to know. Field names are the configuration keys.
@@ -12,7 +12,7 @@ pub struct TrainConfig {
     pub base_model: PathBuf,
     /// A VAE that replaces the base model's own.
     pub vae: Option<PathBuf>,
-    pub prediction_type: PredictionType,
+    pub prediction_type: Prediction,
     /// 1: the text encoder's last layer, 2: the one before it.
     pub clip_skip: u32,
 
@@ -118,13 +118,6 @@ pub struct Provenance {
     pub trigger_phrase: Option<String>,
 }
 
-/// What the U-Net predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PredictionType {
-    Epsilon,
-    VPrediction,
-}
-
 /// Which U-Net modules get a LoRA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoraTarget {
@@ -217,7 +210,7 @@ impl TrainConfig {
         Self {
             base_model: PathBuf::new(),
             vae: None,
-            prediction_type: PredictionType::Epsilon,
+            prediction_type: Prediction::Epsilon,
             clip_skip: 1,
             train_data_dir: PathBuf::new(),
             metadata_path: None,

@@ -23,5 +23,5 @@ pub use noise_rules::{Latent, Multires, NoiseRules, UpdateNoise};
 pub use noise_source::{NoiseSource, Rng};
 pub use pyramid::LatentShape;
 pub use random::{Purpose, Stream};
-pub use samplers::{Plan, Sampler};
-pub use schedule::{NoiseSchedule, Prediction};
+pub use samplers::{Sampler, SamplingPlan};
+pub use schedule::NoiseSchedule;

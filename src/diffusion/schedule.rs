@@ -3,16 +3,7 @@
 //! Ho et al., "Denoising Diffusion Probabilistic Models" (the process); Salimans and Ho, "Progressive Distillation for
 //! Fast Sampling of Diffusion Models" (v); Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy".
 
-use crate::families::{NoiseNumbers, SD_V1};
-
-/// What the U-Net is trained to predict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prediction {
-    /// The noise ε.
-    Epsilon,
-    /// The velocity v = √ᾱ·ε − √(1−ᾱ)·x₀.
-    VPrediction,
-}
+use crate::families::{NoiseNumbers, Prediction, SD_V1};
 
 /// ᾱ of each timestep: the share of the signal's variance that is left.
 #[derive(Clone, Debug)]

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::{
-    HuberSchedule, HuberThreshold, Latent, LatentShape, LossWeights, Multires, NoiseRules, NoiseSchedule, Prediction,
+    HuberSchedule, HuberThreshold, Latent, LatentShape, LossWeights, Multires, NoiseRules, NoiseSchedule,
     noise_rules::{add_offset, channel_means},
     pyramid,
 };
-use crate::size::Size;
+use crate::{families::Prediction, size::Size};
 
 const SHAPE: LatentShape = LatentShape { size: Size::new(11, 8), channels: 4 };
 

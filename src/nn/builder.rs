@@ -101,7 +101,7 @@ impl<'a> Builder<'a> {
 
     /// The builder of a submodule.
     #[must_use]
-    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
+    pub fn child(&self, name: impl std::fmt::Display) -> Self {
         Self { path: self.name(&name.to_string()), ..self.clone() }
     }
 

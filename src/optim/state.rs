@@ -133,7 +133,7 @@ impl State {
     }
 
     /// Puts the shapes of tensors onto the device, without which nothing can be updated; [`State::reset`] does it too.
-    pub fn prepare(&self, gpu: &Gpu) {
+    pub fn upload_tables(&self, gpu: &Gpu) {
         self.shards.iter().for_each(|state| self.upload_table(gpu, state));
     }
 

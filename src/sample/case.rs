@@ -5,10 +5,10 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     data::tokenizer::CONTEXT_LENGTH,
     diffusion::{
-        NoiseSchedule, Prediction,
-        samplers::{self, Callbacks, ModelCall, Plan, Sampler, StepReport},
+        NoiseSchedule,
+        samplers::{self, Callbacks, ModelCall, Sampler, SamplingPlan, StepReport},
     },
-    families::SD_V1,
+    families::{Prediction, SD_V1},
     gpu::Gpu,
     models::encode::{LatentDecoder, TextEncoder},
     nn::nhwc_to_nchw,
@@ -137,7 +137,7 @@ impl SamplingCase {
         stack.set_strengths(gpu, &strengths);
         denoiser.set_context(gpu, cond, uncond);
         let schedule = NoiseSchedule::stable_diffusion();
-        let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;
+        let plan = SamplingPlan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, self.steps, 1.0)?;
         let shape = [1, LATENT_CHANNELS, self.size.height, self.size.width];
         let (mut predictions, mut steps) = (Vec::new(), Vec::new());
         let mut values = self.init.clone();

@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use crate::{
     diffusion::{
-        NoiseSchedule, Prediction, Rng,
-        samplers::{self, Sampler},
+        NoiseSchedule, Rng,
+        samplers::{Sampler, SamplingPlan},
     },
-    families::SD_V1,
+    families::{Prediction, SD_V1},
     size::Size,
 };
 
@@ -95,8 +95,8 @@ impl Settings {
         DenoiserShape { size, tokens, guided: self.cfg_scale != 1.0 }
     }
 
-    pub(super) fn plan(&self, strength: f64) -> Result<samplers::Plan> {
+    pub(super) fn plan(&self, strength: f64) -> Result<SamplingPlan> {
         let schedule = NoiseSchedule::stable_diffusion();
-        Ok(samplers::Plan::new(self.sampler, &schedule, self.prediction, self.steps, strength)?)
+        Ok(SamplingPlan::new(self.sampler, &schedule, self.prediction, self.steps, strength)?)
     }
 }

@@ -20,7 +20,7 @@ use lora_wgpu::{
     size::Size,
     weights::{
         Checkpoint, PartTensors, SafetensorsFile,
-        lora::{AdapterModule, LoraMetadata, LoraModule, Part, SavePrecision, Site, write_diffusers, write_kohya},
+        lora::{AdapterModule, FloatType, LoraMetadata, LoraModule, Part, Site, write_diffusers, write_kohya},
     },
 };
 
@@ -66,7 +66,7 @@ fn adapters(loras: Vec<LoraModule>) -> Vec<AdapterModule> {
 }
 
 fn write_style(path: &Path) {
-    write_kohya(path, &adapters(style()), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
+    write_kohya(path, &adapters(style()), &LoraMetadata::default(), FloatType::F32).expect("a LoRA file");
 }
 
 /// The program's check of the recorded sampling case with a LoRA file.
@@ -81,7 +81,7 @@ fn every_step_agrees_with_pytorch_with_either_layout_of_the_lora() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [kohya, diffusers] = ["kohya", "diffusers"].map(|name| folder.path().join(format!("{name}.safetensors")));
     write_style(&kohya);
-    write_diffusers(&diffusers, &adapters(style()), SavePrecision::F32).expect("a LoRA file");
+    write_diffusers(&diffusers, &adapters(style()), FloatType::F32).expect("a LoRA file");
     for (path, kernels) in [(&kohya, None), (&diffusers, Some("portable"))] {
         let more: Vec<&str> = kernels.iter().flat_map(|&kernels| ["--kernels", kernels]).collect();
         let finished = check(path, &more).expect_success();
@@ -93,7 +93,7 @@ fn every_step_agrees_with_pytorch_with_either_layout_of_the_lora() {
 fn another_lora_misses_the_recorded_steps() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("other.safetensors");
-    write_kohya(&path, &adapters(other()), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
+    write_kohya(&path, &adapters(other()), &LoraMetadata::default(), FloatType::F32).expect("a LoRA file");
     let finished = check(&path, &[]);
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     assert!(finished.stdout.contains("step0/eps_cond"), "{}", finished.stdout);

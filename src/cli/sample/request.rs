@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     config::nearest,
-    diffusion::{Prediction, Rng, Sampler},
-    families::SD_V1,
+    diffusion::{Rng, Sampler},
+    families::{Prediction, SD_V1},
     sample::{
         animation::{Change, eased},
         axes::{Cells, Variation},
@@ -23,7 +23,7 @@ use crate::{
     weights::Checkpoint,
 };
 
-use super::args::{PredictionType, SampleArgs};
+use super::args::SampleArgs;
 
 /// Sides of pictures where the user does not say: what the base model and the demo were trained at.
 const SIDE: u32 = SD_V1.side as u32;
@@ -178,10 +178,8 @@ fn settings(args: &SampleArgs, checkpoint: &Checkpoint) -> Result<Settings> {
             .map_or_else(|| format!("there are {}", Sampler::NAMES.join(", ")), |name| format!("did you mean {name}?"));
         format!("--sampler {:?} is unknown: {hint}", args.sampler)
     })?;
-    let prediction = match (args.prediction_type, checkpoint.prediction_type()) {
-        (Some(PredictionType::VPrediction), _) | (None, Some("v_prediction")) => Prediction::VPrediction,
-        _ => Prediction::Epsilon,
-    };
+    let stated = || checkpoint.prediction_type().and_then(Prediction::from_name);
+    let prediction = args.prediction_type.or_else(stated).unwrap_or(Prediction::Epsilon);
     ensure!(args.cfg_scale.is_finite(), "--cfg-scale {} is no number", args.cfg_scale);
     if let Some(scale) = args.hires_scale {
         ensure!((1.0..=4.0).contains(&scale), "--hires-scale {scale}: take a factor from 1 to 4");

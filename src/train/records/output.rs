@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use crate::{
     config::{self, TrainConfig},
     data::sheet::DataSheet,
+    families::Prediction,
     weights::{
         Checkpoint,
         lora::{
-            AdapterModule, BucketCount, DatasetDir, LoraMetadata, LossMetadata, SavePrecision, write_diffusers,
-            write_kohya,
+            AdapterModule, BucketCount, DatasetDir, FloatType, LoraMetadata, LossMetadata, write_diffusers, write_kohya,
         },
         write_atomically,
     },
@@ -24,7 +24,7 @@ use crate::{
 pub struct Output {
     folder: PathBuf,
     name: String,
-    precision: SavePrecision,
+    precision: FloatType,
     metadata: LoraMetadata,
 }
 
@@ -93,11 +93,11 @@ pub struct RunLength {
 }
 
 /// The precision of LoRA files, in the writer's terms.
-pub(in crate::train) fn save_precision(config: &TrainConfig) -> SavePrecision {
+pub(in crate::train) fn save_precision(config: &TrainConfig) -> FloatType {
     match config.save_precision {
-        config::SavePrecision::Float => SavePrecision::F32,
-        config::SavePrecision::Fp16 => SavePrecision::F16,
-        config::SavePrecision::Bf16 => SavePrecision::BF16,
+        config::SavePrecision::Float => FloatType::F32,
+        config::SavePrecision::Fp16 => FloatType::F16,
+        config::SavePrecision::Bf16 => FloatType::BF16,
     }
 }
 
@@ -155,7 +155,7 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         gradient_accumulation_steps: config.gradient_accumulation_steps as usize,
         mixed_precision: if config.mixed_precision == config::MixedPrecision::Fp16 { "fp16" } else { "no" }.to_owned(),
         loss: loss_metadata(config),
-        v_prediction: config.prediction_type == config::PredictionType::VPrediction,
+        v_prediction: config.prediction_type == Prediction::VPrediction,
         clip_skip: config.clip_skip as usize,
         author: config.provenance.author.clone(),
         description: config.provenance.description.clone(),

@@ -18,7 +18,7 @@ pub use delta::{Delta, WeightRef};
 pub use loss_metadata::LossMetadata;
 pub use metadata::{BucketCount, DatasetDir, LoraMetadata};
 pub use read::{LoraFileContents, read, read_any};
-pub use write::{SavePrecision, diffusers_lacks, write_diffusers, write_kohya};
+pub use write::{FloatType, diffusers_lacks, write_diffusers, write_kohya};
 
 /// The LoRA of one linear layer or 1×1 convolution.
 #[derive(Clone, Debug, PartialEq)]

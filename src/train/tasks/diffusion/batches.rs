@@ -9,7 +9,7 @@ use crate::{
     train::engine::Update,
 };
 
-use super::{inputs::Batch, latents::PreparedData, objective::Objective, recording::StepShape};
+use super::{inputs::Batch, latents::EncodedData, objective::Objective, recording::StepShape};
 
 /// The examples of an epoch, each as often as it is repeated, and how they are cut into updates.
 pub struct BatchPlan {
@@ -65,7 +65,7 @@ impl SampleRules {
     }
 
     /// The micro-batches of optimizer step `step` (from 1). The loss is the mean over all samples of the update.
-    pub fn update(&self, data: &PreparedData, step: u32, update: &Update) -> Vec<Batch> {
+    pub fn update(&self, data: &EncodedData, step: u32, update: &Update) -> Vec<Batch> {
         let latent = |&example: &usize| Latent { values: &data.latents[example], shape: self.latent };
         let latents: Vec<Latent<'_>> = update.iter().flatten().map(latent).collect();
         let drawn = self.objective.noise.draw(self.seed, step, &latents);
@@ -89,7 +89,7 @@ impl SampleRules {
     }
 
     /// Batches over `examples` at fixed noise and evenly spread timesteps; their losses sum to the mean.
-    pub fn probes(&self, data: &PreparedData, examples: &[usize]) -> Vec<Batch> {
+    pub fn probes(&self, data: &EncodedData, examples: &[usize]) -> Vec<Batch> {
         let count = examples.len();
         let mut batches = Vec::new();
         for (chunk_index, chunk) in examples.chunks(self.batch_size).enumerate() {
@@ -124,7 +124,7 @@ impl SampleRules {
     }
 }
 
-fn push(batch: &mut Batch, data: &PreparedData, example: usize, noise: &[f32], weight: f32) {
+fn push(batch: &mut Batch, data: &EncodedData, example: usize, noise: &[f32], weight: f32) {
     batch.latents.extend(&data.latents[example]);
     batch.noise.extend(noise);
     batch.text.extend(data.text(example));

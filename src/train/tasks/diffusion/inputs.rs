@@ -1,7 +1,7 @@
 //! The inputs of a diffusion step: recorded on its tape, and made out of a batch.
 
 use crate::{
-    diffusion::Prediction,
+    families::Prediction,
     models::UNet,
     nn::padded,
     ops,

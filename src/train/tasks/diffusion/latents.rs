@@ -32,10 +32,10 @@ use super::material::Material;
 const TEXT_BATCH: usize = 8;
 
 /// Pictures that wait for the VAE, decoded and resized.
-const PREPARED_AHEAD: usize = 2;
+const PICTURES_AHEAD: usize = 2;
 
 /// Everything training reads of the data set.
-pub struct PreparedData {
+pub struct EncodedData {
     /// Scaled latents of each example, (H, W, 4).
     pub latents: Vec<Vec<f32>>,
     /// Text embeddings of the distinct captions, (tokens, width).
@@ -44,7 +44,7 @@ pub struct PreparedData {
     context_of: Vec<usize>,
 }
 
-impl PreparedData {
+impl EncodedData {
     /// Encodes all examples, or takes them from the cache.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &
         let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size)?;
         let paths: Vec<&Path> = missing.iter().map(|&index| examples[index].path.as_path()).collect();
         let start = Instant::now();
-        let waited = for_each_prepared(&paths, size, |at, picture| {
+        let waited = for_each_picture(&paths, size, |at, picture| {
             let latents = encode(gpu, &encoder, paths[at], &picture)?;
             kept.put(missing[at], latents, size)?;
             done += 1;
@@ -143,13 +143,13 @@ fn in_words(count: usize, took: Duration, waited: Duration) -> String {
 
 /// Hands every picture, ready for the VAE, to `take` with its place in `paths`, in order. The next ones are decoded
 /// meanwhile, one at a time; the answer is how long `take` had to wait for them.
-fn for_each_prepared(
+fn for_each_picture(
     paths: &[&Path],
     size: Size,
     mut take: impl FnMut(usize, Vec<f32>) -> Result<()>,
 ) -> Result<Duration> {
     thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(PREPARED_AHEAD);
+        let (sender, receiver) = mpsc::sync_channel(PICTURES_AHEAD);
         scope.spawn(move || {
             for path in paths {
                 let picture = load_at_size(path, size).map(|picture| to_model_input(&picture));

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::{
-    config::{PredictionType, TrainConfig},
+    config::TrainConfig,
     data::{dataset::Example, sheet::DataSheet, split::Split, tokenizer::ClipTokenizer},
     families::SD_V1,
     gpu::Gpu,
@@ -77,10 +77,7 @@ impl<'a> Networks<'a> {
 /// Says what is odd about the checkpoint.
 fn warn_about_checkpoint(config: &TrainConfig, checkpoint: &Checkpoint, tell: &mut Tell<'_>) {
     checkpoint.warnings().iter().for_each(|warning| say(tell, &format!("warning: {warning}")));
-    let ours = match config.prediction_type {
-        PredictionType::Epsilon => "epsilon",
-        PredictionType::VPrediction => "v_prediction",
-    };
+    let ours = config.prediction_type.name();
     if let Some(theirs) = checkpoint.prediction_type().filter(|theirs| *theirs != ours) {
         say(
             tell,

@@ -35,10 +35,10 @@ use crate::{
         events::{Tell, say},
         records::output::{create_folder, save_precision},
     },
-    weights::{lora::SavePrecision, write_atomically},
+    weights::{lora::FloatType, write_atomically},
 };
 
-use super::{assembly::Trained, material::Material, objective::prediction};
+use super::{assembly::Trained, material::Material};
 
 /// Strengths of the LoRA, in the order of a grid's columns.
 const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];
@@ -180,7 +180,7 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
         toward: None,
         size: Size::new(side(line.width, config.resolution.width)?, side(line.height, config.resolution.height)?),
         settings: Settings {
-            prediction: prediction(config),
+            prediction: config.prediction_type,
             sampler,
             steps: line.steps.map_or(STEPS, |steps| steps as usize),
             cfg_scale: line.cfg_scale.unwrap_or(CFG_SCALE),
@@ -201,7 +201,7 @@ pub(super) fn encode(gpu: &Gpu, material: &Material, set: &PreviewSet) -> Result
 }
 
 /// A grid of previews.
-pub(super) struct Drawn {
+pub(super) struct PreviewGrid {
     pub path: PathBuf,
     pub png: Vec<u8>,
     pub size: Size,
@@ -219,7 +219,7 @@ pub(super) struct Previews {
     /// The base model's pictures, which stay the same.
     without: Vec<RgbImage>,
     /// As which the LoRA is saved.
-    precision: SavePrecision,
+    precision: FloatType,
     folder: PathBuf,
     name: String,
 }
@@ -257,7 +257,7 @@ impl Previews {
     ///
     /// # Errors
     /// Trouble with the disk; a failure of the device; a request to stop.
-    pub fn draw(&mut self, gpu: &Gpu, trained: &Trained, moment: &str, stop: &StopRequest) -> Result<Drawn> {
+    pub fn draw(&mut self, gpu: &Gpu, trained: &Trained, moment: &str, stop: &StopRequest) -> Result<PreviewGrid> {
         let first = self.without.is_empty();
         let values = trained.evaluated(gpu)?;
         let precision = self.precision;
@@ -272,7 +272,7 @@ impl Previews {
         let path = self.folder.join(format!("{}-{moment}.png", self.name));
         create_folder(&self.folder)?;
         write_atomically(&path, |out| out.write_all(&png))?;
-        Ok(Drawn { path, png, size: grid.dimensions().into(), note: note.filter(|_| first) })
+        Ok(PreviewGrid { path, png, size: grid.dimensions().into(), note: note.filter(|_| first) })
     }
 
     /// The pictures, prompt by prompt.

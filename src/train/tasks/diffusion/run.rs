@@ -25,7 +25,7 @@ use crate::{
 
 use super::{
     assembly::Trained,
-    latents::PreparedData,
+    latents::EncodedData,
     material::{Material, Networks, read_initial, say_adapters, upload_unet},
     plan::Fitted,
     previews::{self, PreviewSet, Previews},
@@ -83,7 +83,7 @@ pub fn run(
     check_writable(&config.output_dir).context("output_dir")?;
     let Fitted { config, trained, plans, previews: planned, .. } = fitted;
     let (data, guides) = gpu.compile_during(&plans.kernels(), || -> Result<_> {
-        let data = PreparedData::new(gpu, &material, &config, &mut tell)?;
+        let data = EncodedData::new(gpu, &material, &config, &mut tell)?;
         let guides = previews.as_ref().map(|set| previews::encode(gpu, &material, set)).transpose()?;
         upload_unet(gpu, &networks.built, &mut tell)?;
         decoder.iter().try_for_each(|decoder| decoder.upload(gpu))?;
@@ -99,7 +99,7 @@ pub fn run(
     trained.load(gpu, &initial)?;
     save_config(&config.output_dir, &config.output_name, options.resolved_yaml)?;
     let batching = Batching::new(&config, &networks, &data, &material);
-    let run = Prepared { gpu, config: &config, material: &material, trained: &trained, programs: &programs, options };
+    let run = ReadyRun { gpu, config: &config, material: &material, trained: &trained, programs: &programs, options };
     run.train(&data, batching, previews, &mut tell).map(Some)
 }
 
@@ -111,7 +111,7 @@ fn forward(watch: &mut Watch<'_>, event: &Event<'_>, stop: &StopRequest) {
 }
 
 /// A run whose programs are compiled and whose adapters have their first values.
-struct Prepared<'a> {
+struct ReadyRun<'a> {
     gpu: &'a Gpu,
     config: &'a TrainConfig,
     material: &'a Material,
@@ -120,10 +120,10 @@ struct Prepared<'a> {
     options: &'a RunOptions<'a>,
 }
 
-impl Prepared<'_> {
+impl ReadyRun<'_> {
     fn train(
         &self,
-        data: &PreparedData,
+        data: &EncodedData,
         batching: Batching,
         previews: Option<Previews>,
         tell: &mut Tell<'_>,

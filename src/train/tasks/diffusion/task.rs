@@ -19,9 +19,9 @@ use super::{
     batches::{BatchPlan, SampleRules},
     data::{batch_plan, run_length},
     inputs::BatchWriter,
-    latents::PreparedData,
+    latents::EncodedData,
     material::{Material, Networks},
-    previews::{Drawn, Previews},
+    previews::{PreviewGrid, Previews},
     settings::{step_options, step_shape},
 };
 
@@ -30,7 +30,7 @@ pub(super) struct DiffusionTask<'a> {
     pub gpu: &'a Gpu,
     pub config: &'a TrainConfig,
     pub trained: &'a Trained,
-    pub data: &'a PreparedData,
+    pub data: &'a EncodedData,
     pub batching: Batching,
     pub previews: Option<Previews>,
     pub output: Output,
@@ -51,7 +51,7 @@ pub(super) struct Batching {
 }
 
 impl Batching {
-    pub fn new(config: &TrainConfig, networks: &Networks<'_>, data: &PreparedData, material: &Material) -> Self {
+    pub fn new(config: &TrainConfig, networks: &Networks<'_>, data: &EncodedData, material: &Material) -> Self {
         let Material { examples, split, .. } = material;
         let objective = step_options(config).objective;
         let writer = BatchWriter::new(&networks.unet, objective.clone());
@@ -106,7 +106,7 @@ impl DiffusionTask<'_> {
     fn draw_previews(&mut self, step: u32, moment: &str, tell: &mut Tell<'_>) -> Result<()> {
         let Some(previews) = &mut self.previews else { return Ok(()) };
         tell(&Event::Drawing);
-        let Drawn { path, png, size, note } = previews.draw(self.gpu, self.trained, moment, self.stop)?;
+        let PreviewGrid { path, png, size, note } = previews.draw(self.gpu, self.trained, moment, self.stop)?;
         if let Some(note) = note {
             say(tell, &format!("note: {note}"));
         }
