@@ -3,35 +3,32 @@
 
 use crate::{
     adapters::{AdapterSet, RecordedAdapters},
-    diffusion::LatentSize,
+    diffusion::LatentShape,
+    families::SD_V1,
     models::{ClipText, UNet, UNetInputs},
     nn::{Dropped, ElementDropout, Recording},
     ops::{self, Loss, LossInputs},
+    size::Size,
     tape::{Checkpointing, DType, Tape, Value},
     train::engine::{LOSS, LossScale, Recorded, RecordedShape},
 };
 
 use super::{inputs::StepInputs, objective::Objective};
 
-/// Of Stable Diffusion v1.
-const LATENT_CHANNELS: usize = 4;
-
 /// Sizes that the passes are recorded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepShape {
     pub batch: usize,
-    /// Latent rows: an eighth of the picture's height.
-    pub height: usize,
-    /// Latent columns.
-    pub width: usize,
+    /// Of the latents.
+    pub size: Size,
     /// Tokens of a text embedding.
     pub tokens: usize,
 }
 
 impl StepShape {
-    /// Size of a picture's latent.
-    pub fn latent(&self) -> LatentSize {
-        LatentSize { height: self.height, width: self.width, channels: LATENT_CHANNELS }
+    /// Shape of a picture's latent.
+    pub fn latent(&self) -> LatentShape {
+        LatentShape { size: self.size, channels: SD_V1.latent.channels }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 
 use super::{
     assembly::Trained,
-    latents::PreparedData,
+    latents::EncodedData,
     material::{Material, Networks, read_initial, say_adapters},
     plan::Fitted,
     previews::{PreviewSet, Previews},
@@ -84,7 +84,7 @@ pub fn run(
     check_writable(&config.output_dir).context("output_dir")?;
     let Fitted { config, trained, plans, previews: planned, .. } = fitted;
     let (data, guides) = gpu.compile_during(&plans.kernels(), || -> Result<_> {
-        let data = PreparedData::new(gpu, &material, &networks, &config, &mut tell)?;
+        let data = EncodedData::new(gpu, &material, &networks, &config, &mut tell)?;
         networks.upload(gpu, &mut tell)?;
         let set = previews.as_ref().zip(planned.as_ref());
         let guides = set.map(|(set, planned)| planned.guides(gpu, (set, &trained.adapters), &networks, &material));
@@ -103,7 +103,7 @@ pub fn run(
     let yaml = (options.yaml_of)(&config);
     save_config(&config.output_dir, &config.output_name, &yaml)?;
     let batching = Batching::new(&config, &networks, &trained, &data, &material);
-    let run = Prepared {
+    let run = ReadyRun {
         gpu,
         config: &config,
         material: &material,
@@ -123,7 +123,7 @@ fn forward(watch: &mut Watch<'_>, event: &Event<'_>, stop: &StopRequest) {
 }
 
 /// A run whose programs are compiled and whose adapters have their first values.
-struct Prepared<'a> {
+struct ReadyRun<'a> {
     gpu: &'a Gpu,
     config: &'a TrainConfig,
     material: &'a Material,
@@ -134,10 +134,10 @@ struct Prepared<'a> {
     stop: &'a StopRequest,
 }
 
-impl Prepared<'_> {
+impl ReadyRun<'_> {
     fn train(
         &self,
-        data: &PreparedData,
+        data: &EncodedData,
         batching: Batching,
         previews: Option<Previews<'_>>,
         tell: &mut Tell<'_>,
