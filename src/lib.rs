@@ -17,7 +17,7 @@
 //!     train::engine::{
 //!         LOSS, LossScale, MicroBatch, Plans, Recorded, RecordedShape, UpdateNumbers, record_update,
 //!     },
-//!     weights::lora::{LoraMetadata, Part, SavePrecision, Site, SiteKind, write_kohya},
+//!     weights::lora::{LoraMetadata, Part, FloatType, Site, SiteKind, write_kohya},
 //! };
 //!
 //! let gpu = Gpu::open(&GpuOptions::default())?;
@@ -89,7 +89,7 @@
 //!
 //! // Save.
 //! let file = std::env::temp_dir().join("doubled.safetensors");
-//! write_kohya(&file, &adapters.read(&gpu)?, &LoraMetadata::default(), SavePrecision::F16)?;
+//! write_kohya(&file, &adapters.read(&gpu)?, &LoraMetadata::default(), FloatType::F16)?;
 //! # std::fs::remove_file(file)?;
 //! # Ok::<(), anyhow::Error>(())
 //! ```
@@ -101,6 +101,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod diffusion;
+pub mod families;
 pub mod gpu;
 pub mod label;
 pub mod models;
@@ -108,6 +109,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod sample;
+pub mod size;
 pub mod tape;
 pub mod train;
 pub mod weights;

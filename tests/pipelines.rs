@@ -3,12 +3,13 @@
 use lora_wgpu::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerSettings},
-    diffusion::Prediction,
+    families::Prediction,
     gpu::{Gpu, GpuOptions, Variant},
     models::{UNet, UNetConfig, VaeConfig, VaeDecoder, VaeEncoder, encode::BuiltDecoder},
     nn::Builder,
     optim::Optimizer,
     sample::denoiser::{Denoiser, DenoiserShape},
+    size::Size,
     tape::{Checkpointing, DType},
     train::{
         engine::LossScale,
@@ -30,7 +31,7 @@ fn training_with_previews_needs_few_pipelines() {
     let weights = generated(|builder| drop(UNet::new(builder, UNetConfig::stable_diffusion_v1())));
     let builder = Builder::adaptable(&weights, Part::Unet);
     let unet = UNet::new(&builder, UNetConfig::stable_diffusion_v1());
-    let built = builder.finish("U-Net").expect("a U-Net");
+    let built = builder.finish("the family", "U-Net").expect("a U-Net");
     for variant in [Variant::Portable, Variant::CpuDriver] {
         let options = GpuOptions { variant: Some(variant), ..Default::default() };
         let gpu = Gpu::open(&options).expect("the tests need a Vulkan driver");
@@ -41,7 +42,7 @@ fn training_with_previews_needs_few_pipelines() {
             let adapters = AdapterSet::new(Kind::Lora, sites, gpu.caps().max_binding, false);
             let optimizer = Optimizer::new(&OptimizerSettings::default());
             let training = Trained::new(adapters, groups, optimizer, LossScale::for_activations(activations));
-            let shape = StepShape { batch: 1, height: side, width: side, tokens: 77 };
+            let shape = StepShape { batch: 1, size: Size::square(side), tokens: 77 };
             let options = StepOptions {
                 objective: Objective::mse(Prediction::Epsilon),
                 checkpointing: Checkpointing::Off,
@@ -51,11 +52,11 @@ fn training_with_previews_needs_few_pipelines() {
             };
             let mut plans = training.plan(&gpu, (&unet, None), &[shape], &options).expect("a plan");
             let trained = plans.kernels().len();
-            let shape = DenoiserShape { height: side, width: side, tokens: 77, guided: true };
+            let shape = DenoiserShape { size: Size::square(side), tokens: 77, guided: true };
             let adapters = &training.adapters;
             let record = |tape: &mut _| adapters.record(tape, &adapters.scales, &|_| None).adapters;
             let (denoiser, _) = Denoiser::plan(&gpu, &unet, record, shape, activations).expect("a plan");
-            let (decoder, _) = decoder.plan(&gpu, side, side).expect("a plan");
+            let (decoder, _) = decoder.plan(&gpu, Size::square(side)).expect("a plan");
             plans.share_slots(vec![denoiser, decoder]);
             let pipelines = plans.kernels().len();
             println!("{variant:?}, {activations:?}, {side}²: {trained}, with previews {pipelines}");

@@ -9,7 +9,7 @@ use crate::{
     nn::{Adapters, Dropped},
     ops::{self, Capped},
     tape::{Tape, Value},
-    weights::lora::{AdapterModule, AdapterTensor, SavePrecision, Site, UP},
+    weights::lora::{AdapterModule, AdapterTensor, FloatType, Site, UP},
 };
 
 use super::{
@@ -177,7 +177,7 @@ impl AdapterSet {
         &self,
         gpu: &Gpu,
         values: &[Vec<f32>],
-        precision: SavePrecision,
+        precision: FloatType,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         let own = self.store.read_bytes(gpu)?;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::{
+    families::SD_V1,
     gpu::Gpu,
     models::{UNet, UNetConfig},
     nn::Builder,
@@ -38,7 +39,7 @@ pub fn measure(gpu: &Gpu, config: &UNetConfig, workload: &Workload, repeats: usi
     let weights = generated(config, workload.weights);
     let builder = Builder::adaptable(&weights, Part::Unet);
     let unet = UNet::new(&builder, config.clone());
-    let built = builder.finish("U-Net")?;
+    let built = builder.finish(SD_V1.name, "U-Net")?;
     let trained = workload.trained(gpu.caps().max_binding, &built.sites);
     let plans = trained.plan(gpu, (&unet, None), &[workload.shape()], &workload.options())?;
     let memory = MemoryPlan::new(built.bytes(), &trained, &plans, None);

@@ -3,8 +3,9 @@
 use crate::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerSettings, TrainConfig},
-    diffusion::Prediction,
+    families::{Prediction, SD_V1},
     optim::Optimizer,
+    size::Size,
     tape::{Checkpointing, DType},
     train::{
         engine::LossScale,
@@ -25,9 +26,8 @@ const TOKENS: usize = 77;
 /// Sizes and settings of a training step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// Pixels; multiples of 8.
-    pub width: usize,
-    pub height: usize,
+    /// Pixels: whole cells of a latent along both sides.
+    pub size: Size,
     pub batch: usize,
     pub rank: usize,
     pub target: LoraTarget,
@@ -44,8 +44,7 @@ impl Workload {
     /// What a configuration trains, on weights stored as `weights`.
     pub fn of(config: &TrainConfig, weights: StorageType) -> Self {
         Self {
-            width: config.resolution.width as usize,
-            height: config.resolution.height as usize,
+            size: config.resolution,
             batch: config.batch_size as usize,
             rank: config.lora_rank as usize,
             target: config.lora_target,
@@ -57,7 +56,7 @@ impl Workload {
     }
 
     pub(super) fn shape(&self) -> StepShape {
-        StepShape { batch: self.batch, height: self.height / 8, width: self.width / 8, tokens: TOKENS }
+        StepShape { batch: self.batch, size: self.size.cells(SD_V1.latent.cell), tokens: TOKENS }
     }
 
     /// Adapters on those of `sites` that are targeted, with AdamW.
@@ -83,10 +82,10 @@ impl Workload {
     /// A micro-batch of numbers like latents, noise and text embeddings of `context_width` channels.
     pub(super) fn batch(&self, context_width: usize) -> Batch {
         let wave = |count: usize, pace: f32| (0..count).map(|i| (i as f32 * pace).sin()).collect::<Vec<f32>>();
-        let StepShape { batch, height, width, tokens } = self.shape();
+        let StepShape { batch, size, tokens } = self.shape();
         Batch {
-            latents: wave(batch * height * width * 4, 0.37),
-            noise: wave(batch * height * width * 4, 1.91),
+            latents: wave(batch * size.area() * SD_V1.latent.channels, 0.37),
+            noise: wave(batch * size.area() * SD_V1.latent.channels, 1.91),
             timesteps: vec![500; batch],
             text: wave(batch * tokens * context_width, 0.73),
             weights: vec![1.0 / (batch * self.accumulation) as f32; batch],

@@ -9,8 +9,10 @@ use crate::{
     bench::{Report, Workload, measure},
     config::{self, LoraTarget, TrainConfig},
     data::{dataset::Dataset, tokenizer::ClipTokenizer},
+    families::SD_V1,
     gpu::GpuOptions,
     models::UNetConfig,
+    size::Size,
     tape::{Checkpointing, DType},
     train::tasks::diffusion::{dataset_options, planned_steps},
     weights::{StorageType, write_atomically},
@@ -20,6 +22,9 @@ use super::{
     Outcome,
     device::{self, Kernels},
 };
+
+/// What a side is a multiple of, in pixels.
+const CELL: u32 = SD_V1.latent.cell as u32;
 
 /// Time training steps at Stable Diffusion's sizes; needs no checkpoint.
 #[derive(Debug, Args)]
@@ -95,8 +100,8 @@ pub fn bench(args: &BenchArgs, out: &mut dyn Write) -> Result<Outcome> {
     let options = GpuOptions { device: args.device.clone(), variant, shader_checks: Some(false), ..Default::default() };
     let gpu = device::open(&options, &mut |line| eprintln!("{line}"))?;
     let report = measure(&gpu, &UNetConfig::stable_diffusion_v1(), &workload, args.repeats as usize)?;
-    let Workload { width, height, batch, rank, accumulation, .. } = workload;
-    writeln!(out, "training at {width}×{height}, batch {batch} × {accumulation}, rank {rank}\n{report}")?;
+    let Workload { size, batch, rank, accumulation, .. } = workload;
+    writeln!(out, "training at {size}, batch {batch} × {accumulation}, rank {rank}\n{report}")?;
     if let Some(config) = &config {
         writeln!(out, "\n{}", estimate(config, &report)?)?;
     }
@@ -109,11 +114,10 @@ pub fn bench(args: &BenchArgs, out: &mut dyn Write) -> Result<Outcome> {
 
 impl BenchArgs {
     fn workload(&self) -> Result<Workload> {
-        ensure!(self.resolution.is_multiple_of(8), "--resolution: {} is no multiple of 8", self.resolution);
+        ensure!(self.resolution.is_multiple_of(CELL), "--resolution: {} is no multiple of {CELL}", self.resolution);
         let side = self.resolution as usize;
         Ok(Workload {
-            width: side,
-            height: side,
+            size: Size::square(side),
             batch: self.batch_size as usize,
             rank: self.rank as usize,
             target: self.target.into(),

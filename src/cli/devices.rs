@@ -131,11 +131,11 @@ impl fmt::Display for Report {
         writeln!(f, "    kind        {} ({})", self.kind, self.backend)?;
         writeln!(f, "    driver      {}", self.driver)?;
         match self.free_memory_bytes {
-            Some(bytes) => writeln!(f, "    memory      {} free", Size(bytes)),
+            Some(bytes) => writeln!(f, "    memory      {} free", Memory(bytes)),
             None => writeln!(f, "    memory      not told by the driver"),
         }?;
-        let (binding, buffer) = (Size(self.max_binding_bytes), Size(self.max_buffer_bytes));
-        let shared = Size(self.max_workgroup_memory_bytes.into());
+        let (binding, buffer) = (Memory(self.max_binding_bytes), Memory(self.max_buffer_bytes));
+        let shared = Memory(self.max_workgroup_memory_bytes.into());
         writeln!(f, "    limits      {binding} a binding, {buffer} a buffer, {shared} a workgroup")?;
         writeln!(f, "    features    {}", self.features())?;
         match self.kernels {
@@ -147,9 +147,9 @@ impl fmt::Display for Report {
 }
 
 /// A number of bytes in the largest unit that fits.
-struct Size(u64);
+struct Memory(u64);
 
-impl fmt::Display for Size {
+impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
         let unit = UNITS.iter().find(|(_, shift)| self.0 >> shift > 0);
@@ -163,11 +163,11 @@ impl fmt::Display for Size {
 
 #[cfg(test)]
 mod tests {
-    use super::Size;
+    use super::Memory;
 
     #[test]
     fn sizes_are_rounded_to_what_a_reader_expects() {
-        let text = |bytes| Size(bytes).to_string();
+        let text = |bytes| Memory(bytes).to_string();
         assert_eq!(text(128 << 20), "128 MiB");
         assert_eq!(text((4 << 30) - 1), "4 GiB");
         assert_eq!(text(3 << 29), "1.5 GiB");

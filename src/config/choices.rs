@@ -1,11 +1,11 @@
 //! The words of keys that choose among some: tables of words and what they mean.
 
+use crate::families::Prediction;
+
 use super::{
     loss_config::{HuberSchedule, LossType},
     network_config::{DoraAxis, NetworkType},
-    train_config::{
-        GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, PredictionType, SavePrecision,
-    },
+    train_config::{GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, SavePrecision},
 };
 
 /// Words and what they mean; the first word of a meaning is the one that is shown, the others are other trainers'.
@@ -34,8 +34,8 @@ pub(super) fn words<T: PartialEq>(choices: &Choices<T>) -> Vec<Word> {
     choices.iter().map(|(word, meaning)| Word { word, shown: word_for(choices, meaning) }).collect()
 }
 
-pub(super) const PREDICTION_TYPES: &Choices<PredictionType> =
-    &[("epsilon", PredictionType::Epsilon), ("v_prediction", PredictionType::VPrediction)];
+pub(super) const PREDICTION_TYPES: &Choices<Prediction> =
+    &[(Prediction::Epsilon.name(), Prediction::Epsilon), (Prediction::VPrediction.name(), Prediction::VPrediction)];
 pub(super) const LORA_TARGETS: &Choices<LoraTarget> = &[
     ("attention", LoraTarget::Attention),
     ("transformer", LoraTarget::Transformer),

@@ -2,15 +2,16 @@
 
 use super::{
     loss_config::{HuberSchedule, LossConfig, LossType, NoiseConfig},
-    train_config::{LrScheduler, PredictionType, TrainConfig, Warmup},
+    train_config::{LrScheduler, TrainConfig, Warmup},
 };
+use crate::families::Prediction;
 use anyhow::{Result, ensure};
 
 /// # Errors
 /// Settings that cannot both hold, with what to do.
 pub(super) fn check(config: &TrainConfig) -> Result<()> {
     let TrainConfig { loss, noise, .. } = config;
-    let v = config.prediction_type == PredictionType::VPrediction;
+    let v = config.prediction_type == Prediction::VPrediction;
     ensure!(
         v || !loss.zero_terminal_snr,
         "`zero_terminal_snr` leaves nothing of the picture at the last timestep, from which no noise can be told; it needs \

@@ -1,5 +1,7 @@
 //! What a run measures and the noise it adds, by sd-scripts' names.
 
+use crate::families::SD_V1;
+
 /// Kind of loss, its threshold and weights, besides `min_snr_gamma`. The fields are the configuration keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossConfig {
@@ -58,7 +60,7 @@ pub struct NoiseConfig {
 }
 
 /// Timesteps of the training process.
-pub const TIMESTEPS: u32 = 1000;
+pub const TIMESTEPS: u32 = SD_V1.noise.timesteps as u32;
 
 impl Default for LossConfig {
     fn default() -> Self {

@@ -59,8 +59,8 @@ pub use reference::reference_page;
 pub use source::read as read_text;
 pub use suggest::nearest;
 pub use train_config::{
-    GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE, PredictionType,
-    PreviewPrompts, Previews, Provenance, Resolution, SavePrecision, TrainConfig, Warmup,
+    GradientCheckpointing, LogWith, LoraTarget, LrScheduler, MixedPrecision, POLYNOMIAL_END_RATE, PreviewPrompts,
+    Previews, Provenance, SavePrecision, TrainConfig, Warmup,
 };
 pub use value::bytes_as_text;
 pub use words::{Language, Words};

@@ -3,18 +3,19 @@
 
 use super::{
     range::from,
-    train_config::{PreviewPrompts, Resolution, Warmup},
+    train_config::{PreviewPrompts, Warmup},
     value,
 };
+use crate::{families::SD_V1, size::Size};
 use anyhow::{Result, bail};
 use serde_yaml::Value;
 use std::ops::RangeInclusive;
 
-/// Pixels that the VAE makes one latent of, along each side.
-const LATENT_CELL: u32 = 8;
+/// Pixels that the VAE makes one place of a latent of, along each side.
+const LATENT_CELL: u32 = SD_V1.latent.cell as u32;
 const SIDES: RangeInclusive<u32> = 1..=1 << 16;
 
-pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Resolution> {
+pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Size> {
     let (width, height) = value::pair(value, &SIDES).ok_or_else(|| value::expected(wanted, value))?;
     for side in [width, height] {
         if side % LATENT_CELL != 0 {
@@ -25,7 +26,7 @@ pub(super) fn resolution(value: &Value, wanted: &str) -> Result<Resolution> {
             );
         }
     }
-    Ok(Resolution { width, height })
+    Ok(Size::from((width, height)))
 }
 
 pub(super) fn warmup(value: &Value, wanted: &str) -> Result<Warmup> {

@@ -42,10 +42,7 @@ impl TrainConfig {
         let line = |name: &str, text: String| format!("{name:<11}{text}");
         vec![
             line("base model", self.base_model_text()),
-            line(
-                "data",
-                format!("{}, {}×{}", self.train_data_dir.display(), self.resolution.width, self.resolution.height),
-            ),
+            line("data", format!("{}, {}", self.train_data_dir.display(), self.resolution)),
             line("LoRA", self.lora_text()),
             line("training", self.training_text()),
             line("rate", self.rate_text()),

@@ -1,6 +1,7 @@
 //! Whole files through [`load`].
 
 use super::{network_tests::every_network_key, *};
+use crate::{families::Prediction, size::Size};
 use std::path::{Path, PathBuf};
 
 pub(super) const REQUIRED: &str = "base_model: model.safetensors\ntrain_data_dir: ./data/flowers\n";
@@ -164,14 +165,14 @@ fn every_key_reaches_its_field() {
     let expected = TrainConfig {
         base_model: "a".into(),
         vae: Some("b".into()),
-        prediction_type: PredictionType::VPrediction,
+        prediction_type: Prediction::VPrediction,
         clip_skip: 2,
         train_data_dir: "c".into(),
         metadata_path: Some("d.csv".into()),
         caption_extension: Some(".caption".into()),
         allow_missing_captions: true,
         conditioning_data_dir: Some("masks".into()),
-        resolution: Resolution { width: 768, height: 512 },
+        resolution: Size::new(768, 512),
         num_repeats: 3,
         cache_latents_to_disk: false,
         validation_split: Some(0.1),
@@ -259,7 +260,7 @@ fn aliases_mean_their_keys() {
     assert_eq!(config.base_model, Path::new("a"));
     assert_eq!((config.output_name.as_str(), config.lora_rank, config.lora_alpha), ("c", 4, 1.0));
     assert_eq!((config.min_snr_gamma, config.epochs, config.clip_skip), (Some(5.0), 3, 2));
-    assert_eq!(config.prediction_type, PredictionType::VPrediction);
+    assert_eq!(config.prediction_type, Prediction::VPrediction);
     assert!(
         loaded.yaml.contains("lora_rank: 4 ") && loaded.yaml.contains("# network_dim in the file"),
         "{}",
@@ -286,7 +287,7 @@ fn overrides_win_and_name_themselves_in_errors() {
     let text = format!("{REQUIRED}epochs: wrong\nvae: a\n");
     let loaded = load_text(&text, &["epochs=3", "vae=", "resolution=768,512", "optimizer_args={eps: 1e-6}"]).unwrap();
     assert_eq!((loaded.config.epochs, loaded.config.vae), (3, None));
-    assert_eq!(loaded.config.resolution, Resolution { width: 768, height: 512 });
+    assert_eq!(loaded.config.resolution, Size::new(768, 512));
     assert_eq!(loaded.config.optimizer, optimizer(OptimizerKind::AdamW, &[("eps", "1e-6")]));
     assert!(loaded.yaml.contains("# --set epochs"));
     for (set, wanted) in [

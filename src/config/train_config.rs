@@ -6,6 +6,7 @@ use super::{
     network_config::NetworkConfig,
     optimizers::OptimizerSettings,
 };
+use crate::{families::Prediction, size::Size};
 use std::path::PathBuf;
 
 /// Everything `train` needs to know. Field names are the configuration keys.
@@ -15,7 +16,7 @@ pub struct TrainConfig {
     pub base_model: PathBuf,
     /// A VAE that replaces the base model's own.
     pub vae: Option<PathBuf>,
-    pub prediction_type: PredictionType,
+    pub prediction_type: Prediction,
     /// 1: the text encoder's last layer, 2: the one before it.
     pub clip_skip: u32,
 
@@ -27,7 +28,8 @@ pub struct TrainConfig {
     pub allow_missing_captions: bool,
     /// A folder of masks under the names of the pictures; `None`: masks lie beside them.
     pub conditioning_data_dir: Option<PathBuf>,
-    pub resolution: Resolution,
+    /// Pixels that pictures are resized and cropped to: whole cells of a latent along both sides.
+    pub resolution: Size,
     pub num_repeats: u32,
     pub cache_latents_to_disk: bool,
     /// Share of the pictures held out, in [0, 1); 0 = none, `None`: by the size of the data set.
@@ -123,20 +125,6 @@ pub struct Provenance {
     pub trigger_phrase: Option<String>,
 }
 
-/// What the U-Net predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PredictionType {
-    Epsilon,
-    VPrediction,
-}
-
-/// Size in pixels that pictures are resized and cropped to; both sides are multiples of 8.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resolution {
-    pub width: u32,
-    pub height: u32,
-}
-
 /// Which U-Net modules get a LoRA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoraTarget {
@@ -214,14 +202,14 @@ impl TrainConfig {
         Self {
             base_model: PathBuf::new(),
             vae: None,
-            prediction_type: PredictionType::Epsilon,
+            prediction_type: Prediction::Epsilon,
             clip_skip: 1,
             train_data_dir: PathBuf::new(),
             metadata_path: None,
             caption_extension: None,
             allow_missing_captions: false,
             conditioning_data_dir: None,
-            resolution: Resolution { width: 512, height: 512 },
+            resolution: Size::square(512),
             num_repeats: 1,
             cache_latents_to_disk: false,
             validation_split: None,

@@ -17,6 +17,7 @@ use image::DynamicImage;
 
 use super::fit::Fit;
 use super::resize::{Filter, RgbPicture, resize_and_crop};
+use crate::size::Size;
 use source::{Header, Source, unusable};
 
 pub use mask::prepare_mask;
@@ -26,9 +27,8 @@ pub use source::MAX_DECODED_BYTES;
 
 /// A picture at the training size.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
-    pub width: usize,
-    pub height: usize,
+pub struct SizedPicture {
+    pub size: Size,
     /// 8-bit RGB, (height, width, 3).
     pub rgb: Vec<u8>,
     /// The share of the picture, 0 to 1, that the centre crop cut off.
@@ -37,18 +37,18 @@ pub struct Prepared {
     pub upscaled: bool,
 }
 
-/// Decodes the picture at `path` and brings it to `width`×`height`: LANCZOS until it covers that size, then a
-/// centre crop. The error names the file.
-pub fn prepare(path: &Path, width: usize, height: usize) -> Result<Prepared> {
+/// Decodes the picture at `path` and brings it to `size`: LANCZOS until it covers that, then a centre crop. The error
+/// names the file.
+pub fn load_at_size(path: &Path, size: Size) -> Result<SizedPicture> {
     let picture = decode(path)?;
-    let fit = Fit::cover((picture.width, picture.height), (width, height));
+    let fit = Fit::cover(picture.size(), size);
     let RgbPicture { rgb, .. } = resize_and_crop(&picture, Filter::Lanczos, fit.horizontal, fit.vertical);
-    Ok(Prepared { width, height, rgb, cut: fit.cut(), upscaled: fit.upscaled() })
+    Ok(SizedPicture { size, rgb, cut: fit.cut(), upscaled: fit.upscaled() })
 }
 
 /// The picture as the VAE reads it: (height, width, 3) in [−1, 1], rounded as torchvision's `ToTensor` and
 /// `Normalize([0.5], [0.5])` round.
-pub fn to_model_input(picture: &Prepared) -> Vec<f32> {
+pub fn to_model_input(picture: &SizedPicture) -> Vec<f32> {
     picture.rgb.iter().map(|&byte| (f32::from(byte) / 255.0 - 0.5) / 0.5).collect()
 }
 
@@ -68,8 +68,8 @@ pub fn decode(path: &Path) -> Result<RgbPicture> {
 /// What is known of a picture without decoding it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspected {
-    /// Width and height of the upright picture.
-    pub size: (usize, usize),
+    /// Of the upright picture.
+    pub size: Size,
     pub has_alpha: bool,
     /// What will be done to it that its owner should know.
     pub notices: Vec<Notice>,
@@ -81,10 +81,9 @@ pub fn inspect(path: &Path) -> Result<Inspected> {
     let header = Source::open(path).with_context(|| unusable(path))?.header;
     let has_alpha = header.has_alpha();
     let Header { size, orientation, notices, .. } = header;
-    let (width, height) = (size.0 as usize, size.1 as usize);
     let size = match orientation {
-        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => (height, width),
-        _ => (width, height),
+        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH => size.turned(),
+        _ => size,
     };
     Ok(Inspected { size, has_alpha, notices })
 }
@@ -155,7 +154,7 @@ mod tests {
         encoder.encode_image(&red_and_blue()).unwrap();
         let picture = decode_bytes(&bytes).unwrap();
         assert_eq!((picture.width, picture.height), (16, 32));
-        assert_eq!(with_file(&bytes, inspect).unwrap().size, (16, 32));
+        assert_eq!(with_file(&bytes, inspect).unwrap().size, Size::new(16, 32));
         assert!(pixel(&picture, 8, 4)[0] > 250, "orientation 6: the left side comes up");
         assert!(pixel(&picture, 8, 28)[2] > 250);
     }
@@ -202,19 +201,19 @@ mod tests {
     }
 
     #[test]
-    fn prepare_covers_and_crops_the_centre() {
+    fn a_picture_covers_its_size_and_crops_the_centre() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wide.png");
         red_and_blue().save(&path).unwrap();
-        let prepared = prepare(&path, 16, 16).unwrap();
-        assert_eq!((prepared.rgb.len(), prepared.cut, prepared.upscaled), (16 * 16 * 3, 0.5, false));
-        assert_eq!(prepared.rgb[..3], [255, 0, 0]);
-        assert_eq!(prepared.rgb[45..48], [0, 0, 255]);
+        let picture = load_at_size(&path, Size::square(16)).unwrap();
+        assert_eq!((picture.rgb.len(), picture.cut, picture.upscaled), (16 * 16 * 3, 0.5, false));
+        assert_eq!(picture.rgb[..3], [255, 0, 0]);
+        assert_eq!(picture.rgb[45..48], [0, 0, 255]);
     }
 
     #[test]
     fn model_input_spans_minus_one_to_one() {
-        let picture = Prepared { width: 1, height: 1, rgb: vec![0, 51, 255], cut: 0.0, upscaled: false };
+        let picture = SizedPicture { size: Size::square(1), rgb: vec![0, 51, 255], cut: 0.0, upscaled: false };
         assert_eq!(to_model_input(&picture), [-1.0, (0.2f32 - 0.5) / 0.5, 1.0]);
     }
 }

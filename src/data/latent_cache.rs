@@ -13,6 +13,8 @@ use super::image::MaskChannel;
 use anyhow::{Context, Result, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::size::Size;
+
 /// Part of every key: raise it when the meaning of an entry changes.
 const FORMAT_VERSION: u32 = 3;
 const TENSOR: &str = "values";
@@ -23,20 +25,15 @@ const CHECKSUM: &str = "blake3";
 pub struct CacheKey(blake3::Hash);
 
 impl CacheKey {
-    /// The key of a picture's latents at (width, height). `model` names the VAE and how it is run.
-    pub fn for_picture(path: &Path, size: (usize, usize), model: &str) -> Result<Self> {
+    /// The key of a picture's latents, the picture being brought to `size`. `model` names the VAE and how it is run.
+    pub fn for_picture(path: &Path, size: Size, model: &str) -> Result<Self> {
         let picture = hash_of(path)?;
         Ok(Self::new(&[b"picture", picture.as_bytes(), size_bytes(size).as_flattened(), model.as_bytes()]))
     }
 
-    /// The key of a mask in a `channel` of the file at `path`, of a picture of `picture` (width, height) at the size
+    /// The key of a mask in a `channel` of the file at `path`, of a picture of the size `picture` that is brought to
     /// `target`.
-    pub fn for_mask(
-        path: &Path,
-        channel: MaskChannel,
-        picture: (usize, usize),
-        target: (usize, usize),
-    ) -> Result<Self> {
+    pub fn for_mask(path: &Path, channel: MaskChannel, picture: Size, target: Size) -> Result<Self> {
         let kind: &[u8] = match channel {
             MaskChannel::First => b"mask",
             MaskChannel::Alpha => b"alpha",
@@ -61,7 +58,7 @@ fn hash_of(path: &Path) -> Result<blake3::Hash> {
     hash.with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn size_bytes((width, height): (usize, usize)) -> [[u8; 8]; 2] {
+fn size_bytes(Size { width, height }: Size) -> [[u8; 8]; 2] {
     [width as u64, height as u64].map(u64::to_le_bytes)
 }
 
@@ -188,19 +185,19 @@ mod tests {
         fs::write(&first, "picture").unwrap();
         fs::write(&second, "picture").unwrap();
         let key = |path: &Path, size, model| CacheKey::for_picture(path, size, model).unwrap();
-        let base = key(&first, (512, 768), "vae");
-        assert_eq!(base, key(&second, (512, 768), "vae"));
-        assert_ne!(base, key(&first, (768, 512), "vae"));
-        assert_ne!(base, key(&first, (512, 768), "other vae"));
+        let base = key(&first, Size::new(512, 768), "vae");
+        assert_eq!(base, key(&second, Size::new(512, 768), "vae"));
+        assert_ne!(base, key(&first, Size::new(768, 512), "vae"));
+        assert_ne!(base, key(&first, Size::new(512, 768), "other vae"));
         fs::write(&second, "another").unwrap();
-        assert_ne!(base, key(&second, (512, 768), "vae"));
+        assert_ne!(base, key(&second, Size::new(512, 768), "vae"));
         let mask = |channel, picture, target| CacheKey::for_mask(&first, channel, picture, target).unwrap();
-        let of_mask = mask(MaskChannel::First, (8, 8), (512, 768));
+        let of_mask = mask(MaskChannel::First, Size::square(8), Size::new(512, 768));
         for other in [
             base,
-            mask(MaskChannel::Alpha, (8, 8), (512, 768)),
-            mask(MaskChannel::First, (8, 9), (512, 768)),
-            mask(MaskChannel::First, (8, 8), (512, 512)),
+            mask(MaskChannel::Alpha, Size::square(8), Size::new(512, 768)),
+            mask(MaskChannel::First, Size::new(8, 9), Size::new(512, 768)),
+            mask(MaskChannel::First, Size::square(8), Size::square(512)),
         ] {
             assert_ne!(of_mask, other);
         }

@@ -9,6 +9,7 @@ use super::folder::{MASK_LABEL, PictureFolder, folder_name};
 use super::image::{MaskChannel, inspect, prepare_mask};
 use super::names::{counted, file_name, same_form};
 use super::resize::GreyPicture;
+use crate::size::Size;
 
 /// Where masks are looked for. A picture's mask file goes before its transparency.
 #[derive(Debug, Clone, Default)]
@@ -40,11 +41,11 @@ impl Mask {
         }
     }
 
-    /// The mask of `picture`, scaled and cropped with it to `target` (width, height).
+    /// The mask of `picture`, scaled and cropped with it to `target`.
     ///
     /// # Errors
     /// A file that does not decode, named.
-    pub fn prepare(&self, picture: &Path, target: (usize, usize)) -> Result<GreyPicture> {
+    pub fn prepare(&self, picture: &Path, target: Size) -> Result<GreyPicture> {
         let (path, channel) = self.source(picture);
         prepare_mask(path, channel, inspect(picture)?.size, target)
     }
@@ -192,8 +193,7 @@ fn notes(pairs: &[(&Path, &Option<Mask>)]) -> Result<Vec<String>> {
                 files += 1;
                 let (of_mask, of_picture) = (inspect(mask)?.size, inspect(picture)?.size);
                 if of_mask != of_picture {
-                    let [mask_size, picture_size] = [of_mask, of_picture].map(|(w, h)| format!("{w}x{h}"));
-                    stretched.push(format!("{} ({mask_size}, its picture {picture_size})", file_name(mask)));
+                    stretched.push(format!("{} ({of_mask}, its picture {of_picture})", file_name(mask)));
                 }
             }
         }
@@ -262,7 +262,7 @@ mod tests {
             let expected = ["a.bmp", "b-masklabel.png"].map(|name| file(&folder, &format!("{place}/{name}")));
             assert_eq!(found.masks, expected);
             assert!(
-                found.notes[1].ends_with("stretched over it (1): a.bmp (4x8, its picture 8x8)"),
+                found.notes[1].ends_with("stretched over it (1): a.bmp (4×8, its picture 8×8)"),
                 "{:?}",
                 found.notes
             );

@@ -7,6 +7,8 @@
 
 use std::f64::consts::PI;
 
+use crate::size::Size;
+
 const WEIGHT_BITS: u32 = 22;
 
 /// How source pixels are weighted by their distance t from an output pixel, in pixels of the coarser picture.
@@ -52,6 +54,12 @@ pub struct RgbPicture {
     pub width: usize,
     pub height: usize,
     pub rgb: Vec<u8>,
+}
+
+impl RgbPicture {
+    pub fn size(&self) -> Size {
+        Size::new(self.width, self.height)
+    }
 }
 
 /// An 8-bit picture in grey, `grey` being (height, width).

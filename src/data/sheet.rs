@@ -10,6 +10,7 @@ use super::fit::Fit;
 use super::folder::folder_name;
 use super::image::{Inspected, Notice, inspect, summarize};
 use super::names::file_name;
+use crate::size::Size;
 
 const SMALLEST_LISTED: usize = 3;
 const TAGS_LISTED: usize = 10;
@@ -18,8 +19,8 @@ const TAGS_LISTED: usize = 10;
 #[derive(Debug, Clone, PartialEq)]
 pub struct PictureFacts {
     pub name: String,
-    /// Width and height of the upright picture.
-    pub size: (usize, usize),
+    /// Of the upright picture.
+    pub size: Size,
     /// The share of it, 0 to 1, that the centre crop cuts off.
     pub cut: f64,
     /// Whether it is smaller than the training size.
@@ -40,8 +41,8 @@ pub struct FolderFacts {
 /// What is in the training set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataSheet {
-    /// Width and height of the training.
-    pub target: (usize, usize),
+    /// Of the training.
+    pub target: Size,
     /// In the order of the examples.
     pub pictures: Vec<PictureFacts>,
     pub with_caption: usize,
@@ -53,7 +54,7 @@ pub struct DataSheet {
 
 impl DataSheet {
     /// Reads the pictures' headers, one after the other. Fails on the first that is no readable picture, by name.
-    pub fn new(examples: &[Example], target: (usize, usize)) -> Result<Self> {
+    pub fn new(examples: &[Example], target: Size) -> Result<Self> {
         let pictures = examples.iter().map(|example| picture_facts(example, target)).collect::<Result<_>>()?;
         Ok(Self {
             target,
@@ -67,7 +68,7 @@ impl DataSheet {
     /// The pictures with the fewest pixels, smallest first.
     pub fn smallest(&self) -> Vec<&PictureFacts> {
         let mut pictures: Vec<&PictureFacts> = self.pictures.iter().collect();
-        pictures.sort_by_key(|picture| picture.size.0 * picture.size.1);
+        pictures.sort_by_key(|picture| picture.size.area());
         pictures.truncate(SMALLEST_LISTED);
         pictures
     }
@@ -103,7 +104,7 @@ impl DataSheet {
     }
 }
 
-fn picture_facts(example: &Example, target: (usize, usize)) -> Result<PictureFacts> {
+fn picture_facts(example: &Example, target: Size) -> Result<PictureFacts> {
     let Inspected { size, notices, .. } = inspect(&example.path)?;
     let fit = Fit::cover(size, target);
     Ok(PictureFacts { name: file_name(&example.path), size, cut: fit.cut(), upscaled: fit.upscaled(), notices })
@@ -124,15 +125,11 @@ fn folders(examples: &[Example]) -> BTreeMap<String, FolderFacts> {
 
 impl fmt::Display for DataSheet {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        let (width, height) = self.target;
         let upscaled = self.pictures.iter().filter(|picture| picture.upscaled).count();
         writeln!(out, "pictures       {}, {} with a caption", self.pictures.len(), self.with_caption)?;
         writeln!(out, "an epoch       shows {}", self.shown_per_epoch)?;
-        writeln!(out, "training size  {width}x{height}, {upscaled} pictures are smaller and are enlarged")?;
-        let smallest = self.smallest().into_iter().map(|picture| {
-            let (width, height) = picture.size;
-            format!("{} ({width}x{height})", picture.name)
-        });
+        writeln!(out, "training size  {}, {upscaled} pictures are smaller and are enlarged", self.target)?;
+        let smallest = self.smallest().into_iter().map(|picture| format!("{} ({})", picture.name, picture.size));
         writeln!(out, "smallest       {}", smallest.collect::<Vec<_>>().join(", "))?;
         if let Some(most) = self.most_cut() {
             let (mean, most_share) = (percent(self.mean_cut()), percent(most.cut));
@@ -151,10 +148,10 @@ fn percent(share: f64) -> String {
 mod tests {
     use super::*;
 
-    fn example(folder: &std::path::Path, name: &str, size: (u32, u32), caption: &str, repeats: usize) -> Example {
+    fn example(folder: &std::path::Path, name: &str, size: Size, caption: &str, repeats: usize) -> Example {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        image::RgbImage::new(size.0, size.1).save(&path).unwrap();
+        image::RgbImage::new(size.width as u32, size.height as u32).save(&path).unwrap();
         Example { path, caption: caption.into(), repeats, mask: None }
     }
 
@@ -162,12 +159,12 @@ mod tests {
     fn counts_cuts_and_tags() {
         let folder = tempfile::tempdir().unwrap();
         let examples = [
-            example(folder.path(), "10_peony/wide.png", (64, 32), "Silk, pink peony", 10),
-            example(folder.path(), "10_peony/small.png", (16, 16), "silk,, red ", 10),
-            example(folder.path(), "2_lotus/tall.png", (32, 128), "silk", 2),
-            example(folder.path(), "2_lotus/exact.png", (32, 32), "", 2),
+            example(folder.path(), "10_peony/wide.png", Size::new(64, 32), "Silk, pink peony", 10),
+            example(folder.path(), "10_peony/small.png", Size::new(16, 16), "silk,, red ", 10),
+            example(folder.path(), "2_lotus/tall.png", Size::new(32, 128), "silk", 2),
+            example(folder.path(), "2_lotus/exact.png", Size::new(32, 32), "", 2),
         ];
-        let sheet = DataSheet::new(&examples, (32, 32)).unwrap();
+        let sheet = DataSheet::new(&examples, Size::square(32)).unwrap();
         assert_eq!((sheet.with_caption, sheet.shown_per_epoch), (3, 24));
         assert_eq!(sheet.smallest()[0].name, "small.png");
         assert_eq!(sheet.mean_cut(), (0.5 + 0.0 + 0.75 + 0.0) / 4.0);
@@ -181,11 +178,11 @@ mod tests {
     #[test]
     fn prints_what_a_person_needs() {
         let folder = tempfile::tempdir().unwrap();
-        let examples = [example(folder.path(), "wide.png", (64, 16), "silk", 1)];
-        let text = DataSheet::new(&examples, (32, 32)).unwrap().to_string();
+        let examples = [example(folder.path(), "wide.png", Size::new(64, 16), "silk", 1)];
+        let text = DataSheet::new(&examples, Size::square(32)).unwrap().to_string();
         assert!(text.contains("1 pictures are smaller"), "{text}");
         assert!(text.contains("75 % at most (wide.png)"), "{text}");
-        assert!(text.contains("wide.png (64x16)") && text.contains("silk (1)"), "{text}");
+        assert!(text.contains("wide.png (64×16)") && text.contains("silk (1)"), "{text}");
     }
 
     #[test]
@@ -193,7 +190,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let broken = Example { path: folder.path().join("broken.png"), caption: "x".into(), repeats: 1, mask: None };
         std::fs::write(&broken.path, "no picture").unwrap();
-        let message = format!("{:#}", DataSheet::new(&[broken], (32, 32)).unwrap_err());
+        let message = format!("{:#}", DataSheet::new(&[broken], Size::square(32)).unwrap_err());
         assert!(message.contains("broken.png"), "{message}");
     }
 }

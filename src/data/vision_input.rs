@@ -60,10 +60,12 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
+    use crate::size::Size;
 
     #[derive(serde::Deserialize)]
     struct Recorded {
         processor: String,
+        /// Width and height.
         picture: (usize, usize),
         size: usize,
         /// Every `stride`-th number, and the digest of them all as little-endian f32.
@@ -73,7 +75,7 @@ mod tests {
     }
 
     /// The picture that tools/record_vision_input.py makes: waves, hard edges and noise.
-    fn made_up(width: usize, height: usize) -> RgbPicture {
+    fn made_up(Size { width, height }: Size) -> RgbPicture {
         let byte = |x: usize, y: usize| {
             let noise = (x * 7919 + y * 104_729 + x * y * 31) % 251;
             let edge = if (x / 5 + y / 3).is_multiple_of(2) { 255 } else { 0 };
@@ -93,7 +95,7 @@ mod tests {
         let cases: Vec<Recorded> = serde_json::from_str(include_str!("fixtures/vision_inputs.json")).unwrap();
         assert!(cases.len() >= 20);
         for Recorded { processor, picture: (width, height), size, stride, sampled, sha256 } in cases {
-            let picture = made_up(width, height);
+            let picture = made_up(Size { width, height });
             let case = format!("{processor} of {width}x{height} at {size}");
             let input = match processor.as_str() {
                 "blip" => blip_input(&picture, size),

@@ -1,6 +1,6 @@
 //! The threshold c of the pseudo-Huber losses, as a function of the timestep: sd-scripts' `huber_schedule`.
 
-use super::{NoiseSchedule, schedule::TRAIN_TIMESTEPS};
+use super::NoiseSchedule;
 
 /// How the threshold moves from timestep 0 to the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl HuberThreshold {
         let Self { schedule, c, scale } = *self;
         match schedule {
             HuberSchedule::Constant => c * scale,
-            HuberSchedule::Exponential => scale * (c.ln() / TRAIN_TIMESTEPS as f64 * timestep as f64).exp(),
+            HuberSchedule::Exponential => scale * (c.ln() / noising.timesteps() as f64 * timestep as f64).exp(),
             HuberSchedule::Snr => {
                 let alpha = f64::from(noising.alpha_cumprod(timestep));
                 // ᾱ = 0 makes σ infinite and c = C

@@ -4,7 +4,8 @@
 //! Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy" (min-SNR); sd-scripts'
 //! `custom_train_functions.py` (the others).
 
-use super::{NoiseSchedule, Prediction};
+use super::NoiseSchedule;
+use crate::families::Prediction;
 
 /// sd-scripts cuts ratios down to it, except for min-SNR: at timestep 0 of Stable Diffusion v1 the ratio is 1176.
 const LARGEST_SNR: f64 = 1000.0;

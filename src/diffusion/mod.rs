@@ -1,6 +1,5 @@
 //! The diffusion process of Stable Diffusion v1.x: noise schedule, training targets and loss weights, the counter-based
-//! random numbers of a training run, and image sampling's noise, noise levels and samplers. A leaf: imports no other
-//! module of the crate.
+//! random numbers of a training run, and image sampling's noise, noise levels and samplers. A leaf: it knows no layer.
 
 pub mod huber;
 pub mod loss_weights;
@@ -22,7 +21,7 @@ pub use huber::{HuberSchedule, HuberThreshold};
 pub use loss_weights::LossWeights;
 pub use noise_rules::{Latent, Multires, NoiseRules, UpdateNoise};
 pub use noise_source::{NoiseSource, Rng};
-pub use pyramid::LatentSize;
+pub use pyramid::LatentShape;
 pub use random::{Purpose, Stream};
-pub use samplers::{Plan, Sampler};
-pub use schedule::{NoiseSchedule, Prediction};
+pub use samplers::{Sampler, SamplingPlan};
+pub use schedule::NoiseSchedule;

@@ -5,7 +5,7 @@
 //! micro-batches; all draws are functions of (seed, step) and the picture's place in the update.
 
 use super::{
-    pyramid::{self, LatentSize},
+    pyramid::{self, LatentShape},
     random::{self, Purpose, Stream},
 };
 
@@ -42,7 +42,7 @@ pub struct Multires {
 #[derive(Clone, Copy, Debug)]
 pub struct Latent<'a> {
     pub values: &'a [f32],
-    pub size: LatentSize,
+    pub shape: LatentShape,
 }
 
 /// The noise of an update, one tensor (H, W, C) for each of its pictures.
@@ -66,7 +66,7 @@ impl NoiseRules {
         for ((sample, latent), noise) in (0..).zip(latents).zip(&mut noise) {
             random::training_noise(seed, step, sample, noise);
             if self.offset > 0.0 {
-                let mut draws = vec![0.0; latent.size.channels];
+                let mut draws = vec![0.0; latent.shape.channels];
                 Stream::new(seed, Purpose::NoiseOffset, step, sample).fill_normal(&mut draws);
                 add_offset(noise, &draws, &self.deviations(seed, step, latent));
             }
@@ -81,7 +81,7 @@ impl NoiseRules {
     /// The offset's deviation for each channel of a picture.
     fn deviations(&self, seed: u64, step: u32, latent: &Latent<'_>) -> Vec<f64> {
         let strength = if self.offset_random_strength { Self::strength(seed, step, 0) } else { 1.0 };
-        let channels = latent.size.channels;
+        let channels = latent.shape.channels;
         let deviation = |mean: f64| (strength * self.offset + self.adaptive_scale * mean.abs()).max(0.0);
         if self.adaptive_scale == 0.0 {
             return vec![deviation(0.0); channels];
@@ -112,10 +112,10 @@ impl Multires {
         let ratios = Stream::new(seed, Purpose::MultiresRatio, step, 0);
         for ((sample, latent), noise) in (0..).zip(latents).zip(&mut *noise) {
             let ratios: Vec<f64> = (0..self.iterations).map(|level| 2.0 + 2.0 * ratios.unit(level)).collect();
-            let levels = pyramid::levels(latent.size, &ratios);
-            let mut draws = vec![0.0; levels.iter().map(LatentSize::elements).sum()];
+            let levels = pyramid::levels(latent.shape, &ratios);
+            let mut draws = vec![0.0; levels.iter().map(LatentShape::elements).sum()];
             Stream::new(seed, Purpose::Multires, step, sample).fill_normal(&mut draws);
-            pyramid::add_levels(noise, latent.size, &draws, &levels, self.discount);
+            pyramid::add_levels(noise, latent.shape, &draws, &levels, self.discount);
         }
         pyramid::divide_by_deviation(noise);
     }

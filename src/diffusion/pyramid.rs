@@ -1,27 +1,28 @@
 //! The levels of multi-resolution noise: sd-scripts' `pyramid_noise_like`.
 
-/// Size of a latent tensor (H, W, C).
+use crate::size::Size;
+
+/// Shape of a latent, (H, W, C).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LatentSize {
-    pub height: usize,
-    pub width: usize,
+pub struct LatentShape {
+    pub size: Size,
     pub channels: usize,
 }
 
-impl LatentSize {
+impl LatentShape {
     pub fn elements(&self) -> usize {
-        self.height * self.width * self.channels
+        self.size.area() * self.channels
     }
 }
 
-/// Sizes of the levels: level i is a `ratios[i]`^i-th of `size` along each side, at least a pixel. The first has the
+/// Shapes of the levels: level i is a `ratios[i]`^i-th of `whole` along each side, at least a pixel. The first has the
 /// full size; none follows one that is a pixel wide or high.
-pub(super) fn levels(size: LatentSize, ratios: &[f64]) -> Vec<LatentSize> {
+pub(super) fn levels(whole: LatentShape, ratios: &[f64]) -> Vec<LatentShape> {
     let mut levels = Vec::new();
     for (level, ratio) in (0..).zip(ratios) {
         let side = |side: usize| ((side as f64 / ratio.powi(level)) as usize).max(1);
-        let size = LatentSize { height: side(size.height), width: side(size.width), ..size };
-        levels.push(size);
+        let size = Size::new(side(whole.size.width), side(whole.size.height));
+        levels.push(LatentShape { size, ..whole });
         if size.height == 1 || size.width == 1 {
             break;
         }
@@ -29,22 +30,22 @@ pub(super) fn levels(size: LatentSize, ratios: &[f64]) -> Vec<LatentSize> {
     levels
 }
 
-/// Adds to `noise` of `size` each level's draws, which lie one level after the other, scaled up and times
+/// Adds to `noise` of `shape` each level's draws, which lie one level after the other, scaled up and times
 /// `discount`^level.
-pub(super) fn add_levels(noise: &mut [f32], size: LatentSize, draws: &[f32], levels: &[LatentSize], discount: f64) {
+pub(super) fn add_levels(noise: &mut [f32], shape: LatentShape, draws: &[f32], levels: &[LatentShape], discount: f64) {
     let mut first = 0;
-    for (level, level_size) in (0..).zip(levels) {
-        let draws = &draws[first..first + level_size.elements()];
-        add_scaled_up(noise, size, draws, *level_size, discount.powi(level) as f32);
-        first += level_size.elements();
+    for (level, coarse) in (0..).zip(levels) {
+        let draws = &draws[first..first + coarse.elements()];
+        add_scaled_up(noise, shape, draws, coarse.size, discount.powi(level) as f32);
+        first += coarse.elements();
     }
 }
 
 /// Bilinear without corner alignment, as `torch.nn.Upsample(mode="bilinear")`.
-fn add_scaled_up(noise: &mut [f32], size: LatentSize, coarse: &[f32], coarse_size: LatentSize, factor: f32) {
+fn add_scaled_up(noise: &mut [f32], shape: LatentShape, coarse: &[f32], coarse_size: Size, factor: f32) {
+    let LatentShape { size, channels } = shape;
     let rows = taps(size.height, coarse_size.height);
     let columns = taps(size.width, coarse_size.width);
-    let channels = size.channels;
     let at = |row: usize, column: usize| (row * coarse_size.width + column) * channels;
     for (y, row) in rows.iter().enumerate() {
         for (x, column) in columns.iter().enumerate() {

@@ -3,19 +3,7 @@
 //! Ho et al., "Denoising Diffusion Probabilistic Models" (the process); Salimans and Ho, "Progressive Distillation for
 //! Fast Sampling of Diffusion Models" (v); Hang et al., "Efficient Diffusion Training via Min-SNR Weighting Strategy".
 
-/// Steps of the training process.
-pub const TRAIN_TIMESTEPS: usize = 1000;
-const BETA_START: f64 = 0.00085;
-const BETA_END: f64 = 0.012;
-
-/// What the U-Net is trained to predict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prediction {
-    /// The noise ε.
-    Epsilon,
-    /// The velocity v = √ᾱ·ε − √(1−ᾱ)·x₀.
-    VPrediction,
-}
+use crate::families::{NoiseNumbers, Prediction, SD_V1};
 
 /// ᾱ of each timestep: the share of the signal's variance that is left.
 #[derive(Clone, Debug)]
@@ -24,14 +12,19 @@ pub struct NoiseSchedule {
 }
 
 impl NoiseSchedule {
-    /// The schedule of SD v1.x, diffusers' `scaled_linear`: √β linear from √0.00085 to √0.012 over 1000 steps.
+    /// The schedule of Stable Diffusion v1.
+    pub fn stable_diffusion() -> Self {
+        Self::scaled_linear(&SD_V1.noise)
+    }
+
+    /// diffusers' `scaled_linear`: √β is linear over all timesteps.
     ///
     /// Rounded where PyTorch rounds (f32 `linspace`, `cumprod` accumulated in f64): diffusers' values to 1.2e-7.
-    pub fn stable_diffusion() -> Self {
+    pub fn scaled_linear(numbers: &NoiseNumbers) -> Self {
         let mut product = 1f64;
-        let alphas_cumprod = (0..TRAIN_TIMESTEPS)
+        let alphas_cumprod = (0..numbers.timesteps)
             .map(|timestep| {
-                let root = sqrt_beta(timestep);
+                let root = sqrt_beta(numbers, timestep);
                 let alpha = 1.0 - root * root;
                 product *= f64::from(alpha);
                 product as f32
@@ -97,14 +90,15 @@ impl NoiseSchedule {
     }
 }
 
-/// `torch.linspace(√β₀, √β₁, 1000, dtype=float32)`: counted from whichever end is nearer.
-fn sqrt_beta(timestep: usize) -> f32 {
-    let (start, end) = (BETA_START.sqrt() as f32, BETA_END.sqrt() as f32);
-    let step = (end - start) / (TRAIN_TIMESTEPS - 1) as f32;
-    if timestep < TRAIN_TIMESTEPS / 2 {
+/// `torch.linspace(√β₀, √β₁, timesteps, dtype=float32)`: counted from whichever end is nearer.
+fn sqrt_beta(numbers: &NoiseNumbers, timestep: usize) -> f32 {
+    let &NoiseNumbers { beta_start, beta_end, timesteps } = numbers;
+    let (start, end) = (beta_start.sqrt() as f32, beta_end.sqrt() as f32);
+    let step = (end - start) / (timesteps - 1) as f32;
+    if timestep < timesteps / 2 {
         start + step * timestep as f32
     } else {
-        end - step * (TRAIN_TIMESTEPS - 1 - timestep) as f32
+        end - step * (timesteps - 1 - timestep) as f32
     }
 }
 

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::{
-    HuberSchedule, HuberThreshold, Latent, LatentSize, LossWeights, Multires, NoiseRules, NoiseSchedule, Prediction,
+    HuberSchedule, HuberThreshold, Latent, LatentShape, LossWeights, Multires, NoiseRules, NoiseSchedule,
     noise_rules::{add_offset, channel_means},
     pyramid,
 };
+use crate::{families::Prediction, size::Size};
 
-const SIZE: LatentSize = LatentSize { height: 8, width: 11, channels: 4 };
+const SHAPE: LatentShape = LatentShape { size: Size::new(11, 8), channels: 4 };
 
 fn recorded() -> Value {
     serde_json::from_str(include_str!("fixtures/training_rules.json")).unwrap()
@@ -106,9 +107,9 @@ fn offsets_equal_sd_scripts() {
     let [latents, noise, offset] = ["latents", "noise", "offset"].map(|name| floats(&recorded[name]));
     for (name, adaptive) in [("with_offset", 0.05), ("with_falling_offset", -0.5)] {
         let mut all = Vec::new();
-        for (picture, draws) in offset.chunks_exact(SIZE.channels).enumerate() {
-            let at = picture * SIZE.elements()..(picture + 1) * SIZE.elements();
-            let means = channel_means(&latents[at.clone()], SIZE.channels);
+        for (picture, draws) in offset.chunks_exact(SHAPE.channels).enumerate() {
+            let at = picture * SHAPE.elements()..(picture + 1) * SHAPE.elements();
+            let means = channel_means(&latents[at.clone()], SHAPE.channels);
             let deviations: Vec<f64> = means.iter().map(|mean| (0.1 + adaptive * mean.abs()).max(0.0)).collect();
             let mut noise = noise[at].to_vec();
             add_offset(&mut noise, draws, &deviations);
@@ -121,38 +122,38 @@ fn offsets_equal_sd_scripts() {
 #[test]
 fn levels_equal_sd_scripts() {
     let recorded = &recorded()["noise"];
-    let sizes = pyramid::levels(SIZE, &[2.7, 3.1, 2.2, 3.9, 2.5, 3.3]);
+    let shapes = pyramid::levels(SHAPE, &[2.7, 3.1, 2.2, 3.9, 2.5, 3.3]);
     let levels = recorded["levels"].as_array().unwrap();
     let side = |level: &Value, name: &str| level[name].as_u64().unwrap() as usize;
-    let theirs = levels.iter().map(|level| (side(level, "height"), side(level, "width")));
-    assert_eq!(sizes.iter().map(|size| (size.height, size.width)).collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
-    let mut noise: Vec<Vec<f32>> = floats(&recorded["noise"]).chunks(SIZE.elements()).map(<[f32]>::to_vec).collect();
+    let theirs = levels.iter().map(|level| Size::new(side(level, "width"), side(level, "height")));
+    assert_eq!(shapes.iter().map(|shape| shape.size).collect::<Vec<_>>(), theirs.collect::<Vec<_>>());
+    let mut noise: Vec<Vec<f32>> = floats(&recorded["noise"]).chunks(SHAPE.elements()).map(<[f32]>::to_vec).collect();
     for (picture, noise) in noise.iter_mut().enumerate() {
         let draws = |level: &Value| {
             let values = floats(&level["values"]);
             values[picture * values.len() / 2..(picture + 1) * values.len() / 2].to_vec()
         };
         let draws: Vec<f32> = levels.iter().flat_map(draws).collect();
-        pyramid::add_levels(noise, SIZE, &draws, &sizes, 0.3);
+        pyramid::add_levels(noise, SHAPE, &draws, &shapes, 0.3);
     }
     pyramid::divide_by_deviation(&mut noise);
     assert_pixels("with_levels", &noise.concat(), &recorded["with_levels"]);
 }
 
 fn draw(rules: NoiseRules, step: u32, latents: &[Vec<f32>]) -> super::UpdateNoise {
-    let latents: Vec<Latent<'_>> = latents.iter().map(|values| Latent { values, size: SIZE }).collect();
+    let latents: Vec<Latent<'_>> = latents.iter().map(|values| Latent { values, shape: SHAPE }).collect();
     rules.draw(42, step, &latents)
 }
 
 /// Two pictures that differ.
 fn pictures() -> Vec<Vec<f32>> {
-    [0.25, -1.5].map(|value| vec![value; SIZE.elements()]).to_vec()
+    [0.25, -1.5].map(|value| vec![value; SHAPE.elements()]).to_vec()
 }
 
 #[test]
 fn plain_noise_is_the_pictures_own_and_makes_input_and_target() {
     let drawn = draw(NoiseRules::default(), 7, &pictures());
-    let mut first = vec![0.0; SIZE.elements()];
+    let mut first = vec![0.0; SHAPE.elements()];
     super::random::training_noise(42, 7, 1, &mut first);
     assert_eq!(drawn.noise[1], first);
     assert!(drawn.input_noise.is_none());

@@ -9,22 +9,22 @@ use anyhow::Result;
 /// Pictures that wait at most.
 const WAITING: usize = 2;
 
-/// Calls `prepare` for each of `pictures` on a thread of its own, and `each` here with what came of it, in order.
+/// Calls `read` for each of `pictures` on a thread of its own, and `each` here with what came of it, in order.
 ///
 /// # Errors
 /// The first error of `each`; the rest is left then.
 pub(super) fn ahead<T: Send>(
     pictures: &[(usize, &Path)],
-    prepare: impl Fn(&Path) -> Result<T> + Send,
+    read: impl Fn(&Path) -> Result<T> + Send,
     mut each: impl FnMut(usize, Result<T>) -> Result<()>,
 ) -> Result<()> {
     thread::scope(|scope| {
         let (send, receive) = sync_channel(WAITING);
         scope.spawn(move || {
             // Where nobody receives any more, the rest is not wanted.
-            let _ = pictures.iter().try_for_each(|&(index, path)| send.send((index, prepare(path))));
+            let _ = pictures.iter().try_for_each(|&(index, path)| send.send((index, read(path))));
         });
-        receive.into_iter().try_for_each(|(index, prepared)| each(index, prepared))
+        receive.into_iter().try_for_each(|(index, picture)| each(index, picture))
     })
 }
 
@@ -41,8 +41,8 @@ mod tests {
         let result = ahead(
             &pictures,
             |_| bail!("unreadable"),
-            |index, prepared: Result<()>| {
-                assert_eq!(prepared.unwrap_err().to_string(), "unreadable");
+            |index, picture: Result<()>| {
+                assert_eq!(picture.unwrap_err().to_string(), "unreadable");
                 seen.push(index);
                 ensure!(index < 5, "enough");
                 Ok(())

@@ -69,8 +69,8 @@ impl<'a> Captioner<'a> {
         let text = BlipText::new(&text_builder, BlipTextConfig::of(&parts.text)?);
         let longest = text.config.positions;
         ensure!(max_length <= longest, "--max-length {max_length}: this model writes at most {longest} tokens");
-        vision_builder.finish("image encoder")?.upload(gpu, |_| {})?;
-        text_builder.finish("text decoder")?.upload(gpu, |_| {})?;
+        vision_builder.finish("BLIP", "image encoder")?.upload(gpu, |_| {})?;
+        text_builder.finish("BLIP", "text decoder")?.upload(gpu, |_| {})?;
         let shape = [rows, max_length, text.config.width];
         let buffers = Buffers::declare(&text.config, vision.config.tokens(), &shape);
         let (look_tape, looked_at) = record_look(&vision, &text, &buffers);

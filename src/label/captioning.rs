@@ -48,8 +48,8 @@ pub(super) fn caption_pictures(
     let fits = tokenizer.id(SEPARATOR) == Some(parts.end) && tokenizer.size() <= captioner.vocabulary();
     ensure!(fits, "{} is not the vocabulary of this model", job.model.file(VOCABULARY).display());
     let (size, patch) = (captioner.image().image_size(), captioner.image().patch);
-    let prepare = |path: &Path| Ok(patches(&blip_input(&decode(path)?, size), size, patch));
-    ahead(pictures, prepare, |index, patches| {
+    let read = |path: &Path| Ok(patches(&blip_input(&decode(path)?, size), size, patch));
+    ahead(pictures, read, |index, patches| {
         let patches = match patches {
             Ok(patches) => patches,
             Err(unusable) => return each(index, Err(unusable)),

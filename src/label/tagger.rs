@@ -52,7 +52,7 @@ impl ImageEmbedder {
     pub fn new(gpu: &Gpu, parts: &ClipParts) -> Result<Self> {
         let builder = Builder::new(&parts.vision);
         let model = ClipImage::new(&builder, &parts.vision)?;
-        builder.finish("image encoder")?.upload(gpu, |_| {})?;
+        builder.finish("CLIP", "image encoder")?.upload(gpu, |_| {})?;
         let config = &model.vision.config;
         let mut tape = Tape::new();
         let patches = tape.input("patches", &[1, config.tokens(), config.patch_values()]);
@@ -93,7 +93,7 @@ pub fn embed_prompts(
 ) -> Result<Vec<Vec<f32>>> {
     let builder = Builder::new(&parts.text);
     let model = ClipPrompt::new(&builder, &parts.text)?;
-    builder.finish("text encoder")?.upload(gpu, |_| {})?;
+    builder.finish("CLIP", "text encoder")?.upload(gpu, |_| {})?;
     // A token sees those before it only: what follows the longest prompt's end mark need not be computed.
     let longest = prompts.iter().map(|prompt| prompt.len() + 2).max().unwrap_or(2);
     let length = longest.min(model.text.config.positions);

@@ -44,9 +44,9 @@ pub(super) fn tag_pictures(
     let tag_vectors = tag_vectors(gpu, job, &parts, watch)?;
     let embedder = ImageEmbedder::new(gpu, &parts)?;
     let (size, patch) = (embedder.image().image_size(), embedder.image().patch);
-    let prepare = |path: &Path| Ok(patches(&clip_input(&decode(path)?, size), size, patch));
+    let read = |path: &Path| Ok(patches(&clip_input(&decode(path)?, size), size, patch));
     let _ = watch(Event::Begins("pictures tagged", pictures.len()));
-    ahead(pictures, prepare, |index, patches| {
+    ahead(pictures, read, |index, patches| {
         let patches = match patches {
             Ok(patches) => patches,
             Err(unusable) => return each(index, Err(unusable), watch),

@@ -104,18 +104,18 @@ pub struct StepOutputs {
 
 impl<'a> BlipText<'a> {
     pub fn new(builder: &Builder<'a>, config: BlipTextConfig) -> Self {
-        let (root, predictions) = (builder.pp(ROOT), builder.pp("text_decoder.cls.predictions"));
-        let (embeddings, transform) = (root.pp("embeddings"), predictions.pp("transform"));
+        let (root, predictions) = (builder.child(ROOT), builder.child("text_decoder.cls.predictions"));
+        let (embeddings, transform) = (root.child("embeddings"), predictions.child("transform"));
         let BlipTextConfig { width, vocabulary, .. } = config;
         let words = embeddings.matrix("word_embeddings.weight", width, vocabulary);
-        let layer = |index| DecoderLayer::new(&root.pp(format!("encoder.layer.{index}")), &config);
+        let layer = |index| DecoderLayer::new(&root.child(format!("encoder.layer.{index}")), &config);
         Self {
             word_embeddings: embeddings.host_table("word_embeddings.weight", width),
             position_embeddings: embeddings.host_table("position_embeddings.weight", width),
-            embedding_norm: LayerNorm::with_eps(&embeddings.pp("LayerNorm"), width, EPS),
+            embedding_norm: LayerNorm::with_eps(&embeddings.child("LayerNorm"), width, EPS),
             layers: (0..config.layers).map(layer).collect(),
-            transform: Linear::new(&transform.pp("dense"), width, width),
-            transform_norm: LayerNorm::with_eps(&transform.pp("LayerNorm"), width, EPS),
+            transform: Linear::new(&transform.child("dense"), width, width),
+            transform_norm: LayerNorm::with_eps(&transform.child("LayerNorm"), width, EPS),
             decoder: Linear::tied(&predictions, words, vocabulary),
             config,
         }
@@ -175,10 +175,10 @@ impl DecoderLayer {
     fn new(builder: &Builder<'_>, config: &BlipTextConfig) -> Self {
         let BlipTextConfig { width, intermediate, image_width, .. } = *config;
         Self {
-            attention: Attention::new(&builder.pp("attention"), width, config),
-            cross_attention: Attention::new(&builder.pp("crossattention"), image_width, config),
-            intermediate: Linear::new(&builder.pp("intermediate.dense"), width, intermediate),
-            output: Output::new(&builder.pp("output"), intermediate, width),
+            attention: Attention::new(&builder.child("attention"), width, config),
+            cross_attention: Attention::new(&builder.child("crossattention"), image_width, config),
+            intermediate: Linear::new(&builder.child("intermediate.dense"), width, intermediate),
+            output: Output::new(&builder.child("output"), intermediate, width),
         }
     }
 
@@ -201,13 +201,13 @@ impl DecoderLayer {
 impl Attention {
     /// `context_width` is the width of what keys and values are made of.
     fn new(builder: &Builder<'_>, context_width: usize, config: &BlipTextConfig) -> Self {
-        let (inner, width) = (builder.pp("self"), config.width);
+        let (inner, width) = (builder.child("self"), config.width);
         Self {
             path: builder.path().to_owned(),
-            query: Linear::new(&inner.pp("query"), width, width),
-            key: Linear::new(&inner.pp("key"), context_width, width),
-            value: Linear::new(&inner.pp("value"), context_width, width),
-            output: Output::new(&builder.pp("output"), width, width),
+            query: Linear::new(&inner.child("query"), width, width),
+            key: Linear::new(&inner.child("key"), context_width, width),
+            value: Linear::new(&inner.child("value"), context_width, width),
+            output: Output::new(&builder.child("output"), width, width),
             heads: config.heads,
         }
     }
@@ -245,8 +245,8 @@ impl Output {
     fn new(builder: &Builder<'_>, in_features: usize, width: usize) -> Self {
         Self {
             path: builder.path().to_owned(),
-            dense: Linear::new(&builder.pp("dense"), in_features, width),
-            layer_norm: LayerNorm::with_eps(&builder.pp("LayerNorm"), width, EPS),
+            dense: Linear::new(&builder.child("dense"), in_features, width),
+            layer_norm: LayerNorm::with_eps(&builder.child("LayerNorm"), width, EPS),
         }
     }
 

@@ -59,5 +59,5 @@ impl<'a> ClipPrompt<'a> {
 fn projection(builder: &Builder<'_>, tensors: &PartTensors, name: &str, width: usize) -> Result<Linear, ShapeError> {
     let shapes = Shapes { part: "projection", tensors };
     let embedding = shapes.size(&format!("{name}.weight"), 0)?;
-    Ok(Linear::without_bias(&builder.pp(name), width, embedding))
+    Ok(Linear::without_bias(&builder.child(name), width, embedding))
 }

@@ -79,16 +79,16 @@ pub struct TextOutputs {
 
 impl<'a> ClipText<'a> {
     pub fn new(builder: &Builder<'a>, config: ClipTextConfig) -> Self {
-        let root = builder.pp("text_model");
-        let embeddings = root.pp("embeddings");
+        let root = builder.child("text_model");
+        let embeddings = root.child("embeddings");
         let ClipTextConfig { width, intermediate, heads, activation, .. } = config;
         let shape = LayerShape { width, intermediate, heads, mask: Mask::Causal, activation };
-        let layer = |index| EncoderLayer::clip(&root.pp(format!("encoder.layers.{index}")), shape);
+        let layer = |index| EncoderLayer::clip(&root.child(format!("encoder.layers.{index}")), shape);
         Self {
             token_embedding: embeddings.host_table("token_embedding.weight", config.width),
             position_embedding: embeddings.host_table("position_embedding.weight", config.width),
             layers: (0..config.layers).map(layer).collect(),
-            final_layer_norm: LayerNorm::new(&root.pp("final_layer_norm"), config.width),
+            final_layer_norm: LayerNorm::new(&root.child("final_layer_norm"), config.width),
             config,
         }
     }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use anyhow::{Result, ensure};
 
 use crate::{
+    families::SD_V1,
     gpu::{Gpu, GpuError},
     nn::{Adapters, Builder, Built, Recording, padded},
+    size::Size,
     tape::{Input, Plan, Program, Tape},
     weights::PartTensors,
 };
@@ -45,7 +47,7 @@ impl<'a> TextEncoder<'a> {
     ) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = ClipText::new(&builder, ClipTextConfig::of(tensors)?);
-        builder.finish("text encoder")?.upload(gpu, |_| {})?;
+        builder.finish(SD_V1.name, "text encoder")?.upload(gpu, |_| {})?;
         Ok(Self::over(gpu, Rc::new(model), batch, record)?)
     }
 
@@ -116,7 +118,7 @@ fn context_name(clip_skip: usize) -> String {
     format!("context at clip_skip {clip_skip}")
 }
 
-/// Mean and log-variance of one picture's latents, (h, w, 4) each.
+/// Mean and log-variance of one picture's latents, (h, w, latent channels) each.
 pub struct LatentMoments {
     pub mean: Vec<f32>,
     pub log_variance: Vec<f32>,
@@ -130,16 +132,16 @@ pub struct LatentEncoder {
 }
 
 impl LatentEncoder {
-    /// Builds, uploads and compiles the encoder for pictures of `width` by `height` pixels.
+    /// Builds, uploads and compiles the encoder for pictures of `size`.
     ///
     /// # Errors
     /// Missing or misshapen tensors; a failure of the device.
-    pub fn new(gpu: &Gpu, tensors: &PartTensors, width: usize, height: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, tensors: &PartTensors, size: Size) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = VaeEncoder::new(&builder, VaeConfig::of(tensors)?);
-        builder.finish("VAE")?.upload(gpu, |_| {})?;
+        builder.finish(SD_V1.name, "VAE")?.upload(gpu, |_| {})?;
         let mut tape = Tape::new();
-        let image = tape.input("image", &[1, height, width, padded(model.config.image_channels)]);
+        let image = tape.input("image", &[1, size.height, size.width, padded(model.config.image_channels)]);
         let Moments(moments) = model.forward(&mut tape, image.value);
         tape.keep("moments", moments);
         let program = Program::compile(gpu, "VAE encoder", tape)?;
@@ -180,7 +182,7 @@ impl<'a> BuiltDecoder<'a> {
     pub fn new(tensors: &'a PartTensors) -> Result<Self> {
         let builder = Builder::new(tensors);
         let model = VaeDecoder::new(&builder, VaeConfig::of(tensors)?);
-        Ok(Self { model, built: builder.finish("VAE")? })
+        Ok(Self { model, built: builder.finish(SD_V1.name, "VAE")? })
     }
 
     /// Bytes of device memory that the weights take.
@@ -196,13 +198,13 @@ impl<'a> BuiltDecoder<'a> {
         self.built.upload(gpu, |_| {})
     }
 
-    /// Plans the program for latents of `width` by `height`, its input.
+    /// Plans the program for latents of `size`, its input.
     ///
     /// # Errors
     /// A value too large for the device.
-    pub fn plan(&self, gpu: &Gpu, width: usize, height: usize) -> Result<(Plan, Input), GpuError> {
+    pub fn plan(&self, gpu: &Gpu, size: Size) -> Result<(Plan, Input), GpuError> {
         let mut tape = Tape::new();
-        let latents = tape.input("latents", &[1, height, width, padded(self.model.config.latent_channels)]);
+        let latents = tape.input("latents", &[1, size.height, size.width, padded(self.model.config.latent_channels)]);
         let image = self.model.forward(&mut tape, latents.value);
         tape.keep("image", image);
         Ok((Plan::new("VAE decoder", tape, gpu.caps())?, latents))
@@ -216,14 +218,14 @@ pub struct LatentDecoder {
 }
 
 impl LatentDecoder {
-    /// Builds, uploads and compiles the decoder for latents of `width` by `height`.
+    /// Builds, uploads and compiles the decoder for latents of `size`.
     ///
     /// # Errors
     /// Missing or misshapen tensors; a failure of the device.
-    pub fn new(gpu: &Gpu, tensors: &PartTensors, width: usize, height: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, tensors: &PartTensors, size: Size) -> Result<Self> {
         let decoder = BuiltDecoder::new(tensors)?;
         decoder.upload(gpu)?;
-        let (plan, latents) = decoder.plan(gpu, width, height)?;
+        let (plan, latents) = decoder.plan(gpu, size)?;
         Ok(Self::of(Program::build(gpu, vec![plan])?.remove(0), latents))
     }
 
@@ -232,7 +234,7 @@ impl LatentDecoder {
         Self { program, latents }
     }
 
-    /// Decodes latents (h, w, 4) that are already divided by the scaling factor; gives (8h, 8w, 3).
+    /// Decodes latents (h, w, latent channels) that are already divided by the scaling factor; gives the picture (H, W, 3).
     ///
     /// # Errors
     /// A failure of the device.

@@ -68,16 +68,16 @@ enum Projections {
 impl EncoderLayer {
     /// A layer with CLIP's names.
     pub fn clip(builder: &Builder<'_>, shape: LayerShape) -> Self {
-        let projection = |name| Linear::new(&builder.pp("self_attn").pp(name), shape.width, shape.width);
+        let projection = |name| Linear::new(&builder.child("self_attn").child(name), shape.width, shape.width);
         let projections = Projections::Separate(Box::new(["q_proj", "k_proj", "v_proj"].map(projection)));
         Self::new(builder, shape, projections, projection("out_proj"))
     }
 
     /// A layer with BLIP's names.
     pub fn blip(builder: &Builder<'_>, shape: LayerShape) -> Self {
-        let attention = builder.pp("self_attn");
-        let fused = Linear::new(&attention.pp("qkv"), shape.width, 3 * shape.width);
-        let out_proj = Linear::new(&attention.pp("projection"), shape.width, shape.width);
+        let attention = builder.child("self_attn");
+        let fused = Linear::new(&attention.child("qkv"), shape.width, 3 * shape.width);
+        let out_proj = Linear::new(&attention.child("projection"), shape.width, shape.width);
         Self::new(builder, shape, Projections::Fused(fused), out_proj)
     }
 
@@ -85,12 +85,12 @@ impl EncoderLayer {
         Self {
             path: builder.path().to_owned(),
             shape,
-            layer_norm1: LayerNorm::new(&builder.pp("layer_norm1"), shape.width),
+            layer_norm1: LayerNorm::new(&builder.child("layer_norm1"), shape.width),
             projections,
             out_proj,
-            layer_norm2: LayerNorm::new(&builder.pp("layer_norm2"), shape.width),
-            fc1: Linear::new(&builder.pp("mlp.fc1"), shape.width, shape.intermediate),
-            fc2: Linear::new(&builder.pp("mlp.fc2"), shape.intermediate, shape.width),
+            layer_norm2: LayerNorm::new(&builder.child("layer_norm2"), shape.width),
+            fc1: Linear::new(&builder.child("mlp.fc1"), shape.width, shape.intermediate),
+            fc2: Linear::new(&builder.child("mlp.fc2"), shape.intermediate, shape.width),
         }
     }
 

@@ -17,5 +17,5 @@ pub use clip::{ClipImage, ClipPrompt};
 pub use clip_text::{ClipText, ClipTextConfig, TextOutputs};
 pub use shapes::ShapeError;
 pub use unet::{UNet, UNetConfig, UNetInputs};
-pub use vae::{Moments, SCALING_FACTOR, VaeConfig, VaeDecoder, VaeEncoder};
+pub use vae::{Moments, VaeConfig, VaeDecoder, VaeEncoder};
 pub use vision::{VisionConfig, VisionTransformer};

@@ -27,14 +27,14 @@ impl ResnetBlock {
         time_width: Option<usize>,
         eps: f32,
     ) -> Self {
-        let shortcut = || Linear::new(&builder.pp("conv_shortcut"), in_channels, out_channels);
+        let shortcut = || Linear::new(&builder.child("conv_shortcut"), in_channels, out_channels);
         Self {
             path: builder.path().to_owned(),
-            norm1: GroupNorm::new(&builder.pp("norm1"), in_channels, eps),
-            conv1: Conv3x3::new(&builder.pp("conv1"), in_channels, out_channels, ConvGeometry::Same),
-            time_emb_proj: time_width.map(|width| Linear::new(&builder.pp("time_emb_proj"), width, out_channels)),
-            norm2: GroupNorm::new(&builder.pp("norm2"), out_channels, eps),
-            conv2: Conv3x3::new(&builder.pp("conv2"), out_channels, out_channels, ConvGeometry::Same),
+            norm1: GroupNorm::new(&builder.child("norm1"), in_channels, eps),
+            conv1: Conv3x3::new(&builder.child("conv1"), in_channels, out_channels, ConvGeometry::Same),
+            time_emb_proj: time_width.map(|width| Linear::new(&builder.child("time_emb_proj"), width, out_channels)),
+            norm2: GroupNorm::new(&builder.child("norm2"), out_channels, eps),
+            conv2: Conv3x3::new(&builder.child("conv2"), out_channels, out_channels, ConvGeometry::Same),
             conv_shortcut: (in_channels != out_channels).then(shortcut),
         }
     }

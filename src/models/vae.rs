@@ -12,9 +12,6 @@ use super::{
     shapes::{ShapeError, Shapes},
 };
 
-/// Latents are the encoder's mean times this.
-pub const SCALING_FACTOR: f32 = 0.18215;
-
 /// Eps of every GroupNorm in the VAE.
 const EPS: f32 = 1e-6;
 
@@ -73,10 +70,10 @@ struct PixelAttention {
 
 impl PixelAttention {
     fn new(builder: &Builder<'_>, width: usize) -> Self {
-        let projection = |name| Linear::new(&builder.pp(name), width, width);
+        let projection = |name| Linear::new(&builder.child(name), width, width);
         Self {
             path: builder.path().to_owned(),
-            group_norm: GroupNorm::new(&builder.pp("group_norm"), width, EPS),
+            group_norm: GroupNorm::new(&builder.child("group_norm"), width, EPS),
             to_q: projection("to_q"),
             to_k: projection("to_k"),
             to_v: projection("to_v"),
@@ -108,8 +105,8 @@ struct MidBlock {
 
 impl MidBlock {
     fn new(builder: &Builder<'_>, width: usize) -> Self {
-        let resnet = |index| ResnetBlock::new(&builder.pp(format!("resnets.{index}")), width, width, None, EPS);
-        let attention = PixelAttention::new(&builder.pp("attentions.0"), width);
+        let resnet = |index| ResnetBlock::new(&builder.child(format!("resnets.{index}")), width, width, None, EPS);
+        let attention = PixelAttention::new(&builder.child("attentions.0"), width);
         Self { first: resnet(0), attention, last: resnet(1) }
     }
 
@@ -131,7 +128,7 @@ impl Level {
     fn new(builder: &Builder<'_>, in_channels: usize, out_channels: usize, count: usize) -> Self {
         let resnet = |index| {
             let incoming = if index == 0 { in_channels } else { out_channels };
-            ResnetBlock::new(&builder.pp(format!("resnets.{index}")), incoming, out_channels, None, EPS)
+            ResnetBlock::new(&builder.child(format!("resnets.{index}")), incoming, out_channels, None, EPS)
         };
         Self { resnets: (0..count).map(resnet).collect(), resample: None }
     }
@@ -155,14 +152,14 @@ pub struct VaeEncoder {
 
 impl VaeEncoder {
     pub fn new(builder: &Builder<'_>, config: VaeConfig) -> Self {
-        let root = builder.pp("encoder");
+        let root = builder.child("encoder");
         let widths = &config.block_out_channels;
         let level = |index: usize| {
-            let here = root.pp(format!("down_blocks.{index}"));
+            let here = root.child(format!("down_blocks.{index}"));
             let incoming = widths[index.saturating_sub(1)];
             let mut level = Level::new(&here, incoming, widths[index], config.layers_per_block);
             let down = || {
-                let conv = here.pp("downsamplers.0.conv");
+                let conv = here.child("downsamplers.0.conv");
                 Conv3x3::new(&conv, widths[index], widths[index], ConvGeometry::DownAsymmetric)
             };
             level.resample = (index + 1 < widths.len()).then(down);
@@ -170,12 +167,12 @@ impl VaeEncoder {
         };
         let deepest = config.deepest();
         Self {
-            conv_in: Conv3x3::new(&root.pp("conv_in"), config.image_channels, widths[0], ConvGeometry::Same),
+            conv_in: Conv3x3::new(&root.child("conv_in"), config.image_channels, widths[0], ConvGeometry::Same),
             levels: (0..widths.len()).map(level).collect(),
-            mid: MidBlock::new(&root.pp("mid_block"), deepest),
-            norm_out: GroupNorm::new(&root.pp("conv_norm_out"), deepest, EPS),
-            conv_out: Conv3x3::new(&root.pp("conv_out"), deepest, config.moments(), ConvGeometry::Same),
-            quant_conv: Linear::new(&builder.pp("quant_conv"), config.moments(), config.moments()),
+            mid: MidBlock::new(&root.child("mid_block"), deepest),
+            norm_out: GroupNorm::new(&root.child("conv_norm_out"), deepest, EPS),
+            conv_out: Conv3x3::new(&root.child("conv_out"), deepest, config.moments(), ConvGeometry::Same),
+            quant_conv: Linear::new(&builder.child("quant_conv"), config.moments(), config.moments()),
             config,
         }
     }
@@ -210,25 +207,26 @@ pub struct VaeDecoder {
 
 impl VaeDecoder {
     pub fn new(builder: &Builder<'_>, config: VaeConfig) -> Self {
-        let root = builder.pp("decoder");
+        let root = builder.child("decoder");
         let widths: Vec<usize> = config.block_out_channels.iter().rev().copied().collect();
         let level = |index: usize| {
-            let here = root.pp(format!("up_blocks.{index}"));
+            let here = root.child(format!("up_blocks.{index}"));
             let incoming = widths[index.saturating_sub(1)];
             let mut level = Level::new(&here, incoming, widths[index], config.layers_per_block + 1);
-            let up = || Conv3x3::new(&here.pp("upsamplers.0.conv"), widths[index], widths[index], ConvGeometry::Same);
+            let up =
+                || Conv3x3::new(&here.child("upsamplers.0.conv"), widths[index], widths[index], ConvGeometry::Same);
             level.resample = (index + 1 < widths.len()).then(up);
             level
         };
         let (deepest, finest) = (widths[0], widths[widths.len() - 1]);
         let latents = config.latent_channels;
         Self {
-            post_quant_conv: Linear::new(&builder.pp("post_quant_conv"), latents, latents),
-            conv_in: Conv3x3::new(&root.pp("conv_in"), latents, deepest, ConvGeometry::Same),
-            mid: MidBlock::new(&root.pp("mid_block"), deepest),
+            post_quant_conv: Linear::new(&builder.child("post_quant_conv"), latents, latents),
+            conv_in: Conv3x3::new(&root.child("conv_in"), latents, deepest, ConvGeometry::Same),
+            mid: MidBlock::new(&root.child("mid_block"), deepest),
             levels: (0..widths.len()).map(level).collect(),
-            norm_out: GroupNorm::new(&root.pp("conv_norm_out"), finest, EPS),
-            conv_out: Conv3x3::new(&root.pp("conv_out"), finest, config.image_channels, ConvGeometry::Same),
+            norm_out: GroupNorm::new(&root.child("conv_norm_out"), finest, EPS),
+            conv_out: Conv3x3::new(&root.child("conv_out"), finest, config.image_channels, ConvGeometry::Same),
             config,
         }
     }

@@ -105,18 +105,18 @@ pub struct VisionTransformer {
 
 impl VisionTransformer {
     pub fn clip(builder: &Builder<'_>, config: VisionConfig) -> Self {
-        let root = builder.pp("vision_model");
+        let root = builder.child("vision_model");
         let positions = root.host_values("embeddings.position_embedding.weight", config.tokens() * config.width);
         let bias = vec![0.0; config.width];
         Self {
             // OpenAI's spelling.
-            pre_layernorm: Some(LayerNorm::new(&root.pp("pre_layrnorm"), config.width)),
+            pre_layernorm: Some(LayerNorm::new(&root.child("pre_layrnorm"), config.width)),
             ..Self::new(&root, config, &positions, &bias, EncoderLayer::clip)
         }
     }
 
     pub fn blip(builder: &Builder<'_>, config: VisionConfig) -> Self {
-        let root = builder.pp("vision_model");
+        let root = builder.child("vision_model");
         let positions = root.host_values("embeddings.position_embedding", config.tokens() * config.width);
         let bias = root.host_values("embeddings.patch_embedding.bias", config.width);
         Self::new(&root, config, &positions, &bias, EncoderLayer::blip)
@@ -135,18 +135,18 @@ impl VisionTransformer {
             let added = if index == 0 { &class } else { bias };
             row.iter().zip(added).map(|(position, added)| position + added).collect::<Vec<f32>>()
         };
-        let layers = (0..config.layers).map(|index| root.pp(format!("encoder.layers.{index}")));
+        let layers = (0..config.layers).map(|index| root.child(format!("encoder.layers.{index}")));
         Self {
             table: rows.flat_map(row).collect(),
             patch_embedding: Linear::of_patches(
-                &root.pp("embeddings.patch_embedding"),
+                &root.child("embeddings.patch_embedding"),
                 IMAGE_CHANNELS,
                 config.patch,
                 config.width,
             ),
             pre_layernorm: None,
             layers: layers.map(|builder| layer(&builder, config.layer_shape())).collect(),
-            post_layernorm: LayerNorm::new(&root.pp("post_layernorm"), config.width),
+            post_layernorm: LayerNorm::new(&root.child("post_layernorm"), config.width),
             config,
         }
     }

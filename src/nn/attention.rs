@@ -23,10 +23,10 @@ impl Attention {
     pub fn new(builder: &Builder<'_>, width: usize, context_width: usize, heads: usize) -> Self {
         Self {
             path: builder.path().to_owned(),
-            to_q: Linear::without_bias(&builder.pp("to_q"), width, width),
-            to_k: Linear::without_bias(&builder.pp("to_k"), context_width, width),
-            to_v: Linear::without_bias(&builder.pp("to_v"), context_width, width),
-            to_out: Linear::new(&builder.pp("to_out.0"), width, width),
+            to_q: Linear::without_bias(&builder.child("to_q"), width, width),
+            to_k: Linear::without_bias(&builder.child("to_k"), context_width, width),
+            to_v: Linear::without_bias(&builder.child("to_v"), context_width, width),
+            to_out: Linear::new(&builder.child("to_out.0"), width, width),
             heads,
         }
     }

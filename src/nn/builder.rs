@@ -22,8 +22,9 @@ use super::{
 
 /// Tensors that a model needs and a checkpoint does not have, or has in another shape.
 #[derive(Debug, Error)]
-#[error("the checkpoint's {part} does not fit Stable Diffusion v1:\n{}", list(.problems))]
+#[error("the checkpoint's {part} does not fit {family}:\n{}", list(.problems))]
 pub struct BuildError {
+    pub family: String,
     pub part: String,
     pub problems: Vec<String>,
 }
@@ -100,7 +101,7 @@ impl<'a> Builder<'a> {
 
     /// The builder of a submodule.
     #[must_use]
-    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
+    pub fn child(&self, name: impl std::fmt::Display) -> Self {
         Self { path: self.name(&name.to_string()), ..self.clone() }
     }
 
@@ -184,16 +185,16 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Ends building `part`.
+    /// Ends building `part` of a model of `family`, as messages call them.
     ///
     /// # Errors
     /// All tensors that were missing or had another shape.
-    pub fn finish(self, part: &str) -> Result<Built<'a>, BuildError> {
+    pub fn finish(self, family: &str, part: &str) -> Result<Built<'a>, BuildError> {
         let State { uploads, sites, problems, .. } = self.state.take();
         if problems.is_empty() {
             return Ok(Built { part: self.part, uploads, sites });
         }
-        Err(BuildError { part: part.to_owned(), problems })
+        Err(BuildError { family: family.to_owned(), part: part.to_owned(), problems })
     }
 
     fn name(&self, name: &str) -> String {

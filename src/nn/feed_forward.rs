@@ -20,8 +20,8 @@ impl GegluFeedForward {
         let inner = EXPANSION * width;
         Self {
             path: builder.path().to_owned(),
-            proj: Linear::new(&builder.pp("net.0.proj"), width, 2 * inner),
-            out: Linear::new(&builder.pp("net.2"), inner, width),
+            proj: Linear::new(&builder.child("net.0.proj"), width, 2 * inner),
+            out: Linear::new(&builder.child("net.2"), inner, width),
         }
     }
 

@@ -5,12 +5,14 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     data::tokenizer::CONTEXT_LENGTH,
     diffusion::{
-        NoiseSchedule, Prediction,
-        samplers::{self, Callbacks, ModelCall, Plan, Sampler, StepReport},
+        NoiseSchedule,
+        samplers::{self, Callbacks, ModelCall, Sampler, SamplingPlan, StepReport},
     },
+    families::{Prediction, SD_V1},
     gpu::Gpu,
     models::encode::{LatentDecoder, TextEncoder},
     nn::nhwc_to_nchw,
+    size::Size,
     weights::{Checkpoint, OwnedTensor, SafetensorsFile, lora::Part},
 };
 
@@ -21,6 +23,8 @@ use super::{
     loras::LoraSet,
 };
 
+const LATENT_CHANNELS: usize = SD_V1.latent.channels;
+
 /// What a case gives; everything else in its file is what PyTorch made of it.
 pub const GIVEN: [&str; 4] = ["init", "ids_cond", "ids_uncond", "timesteps"];
 
@@ -30,8 +34,7 @@ pub struct SamplingCase {
     cfg_scale: f32,
     lora_scale: f32,
     init: Vec<f32>, // (1, 4, H, W)
-    height: usize,
-    width: usize,
+    size: Size,
     ids_cond: Vec<u32>,
     ids_uncond: Vec<u32>,
     timesteps: Vec<i64>,
@@ -55,7 +58,7 @@ impl SamplingCase {
         let sampler = file.header_text("sampler")?;
         ensure!(sampler == Sampler::Ddim.name(), "its sampler is {sampler:?}; cases are recorded with ddim");
         let init = file.require("init")?;
-        let &[1, 4, height, width] = init.shape else { bail!("`init` has the shape {:?}", init.shape) };
+        let &[1, LATENT_CHANNELS, height, width] = init.shape else { bail!("`init` has the shape {:?}", init.shape) };
         let ids = |name: &str| -> Result<Vec<u32>> {
             let ids: Vec<u32> = file.integers(name)?.into_iter().map(u32::try_from).collect::<Result<_, _>>()?;
             ensure!(ids.len() == CONTEXT_LENGTH, "`{name}` holds {} tokens, not {CONTEXT_LENGTH}", ids.len());
@@ -68,8 +71,7 @@ impl SamplingCase {
             cfg_scale: file.header_number("cfg")?,
             lora_scale: file.header_number("lora_scale")?,
             init: init.to_f32()?,
-            height,
-            width,
+            size: Size { width, height },
             ids_cond: ids("ids_cond")?,
             ids_uncond: ids("ids_uncond")?,
             timesteps,
@@ -131,8 +133,8 @@ impl CaseDrawing<'_> {
         let strengths = self.loras.all_at(case.lora_scale);
         let unet = uploaded_unet(gpu, &self.loras.materialized(Part::Unet, &self.checkpoint.unet, &strengths)?)?;
         let stack = self.loras.stack(Part::Unet);
-        let (height, width, tokens) = (case.height, case.width, case.ids_cond.len());
-        let denoiser = Denoiser::compile(gpu, &unet, &stack, DenoiserShape { height, width, tokens, guided: true })?;
+        let tokens = case.ids_cond.len();
+        let denoiser = Denoiser::compile(gpu, &unet, &stack, DenoiserShape { size: case.size, tokens, guided: true })?;
         stack.upload(gpu);
         stack.set_strengths(gpu, &strengths);
         Ok(denoiser)
@@ -143,8 +145,8 @@ impl CaseDrawing<'_> {
         let denoiser = self.denoiser()?;
         denoiser.set_context(gpu, cond, uncond);
         let schedule = NoiseSchedule::stable_diffusion();
-        let plan = Plan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, case.steps, 1.0)?;
-        let shape = [1, 4, case.height, case.width];
+        let plan = SamplingPlan::new(Sampler::Ddim, &schedule, Prediction::Epsilon, case.steps, 1.0)?;
+        let shape = [1, LATENT_CHANNELS, case.size.height, case.size.width];
         let (mut predictions, mut steps) = (Vec::new(), Vec::new());
         let mut values = case.init.clone();
         let mut callbacks = Callbacks {
@@ -168,15 +170,15 @@ impl CaseDrawing<'_> {
         samplers::run(&plan, None, &mut values, &mut callbacks)?;
         self.recorded.extend(predictions.into_iter().chain(steps));
         self.recorded.push(OwnedTensor::f32("latents", &values, &shape));
-        Ok(Latents { values, height: case.height, width: case.width })
+        Ok(Latents { values, size: case.size })
     }
 
     fn decode(&mut self, latents: &Latents) -> Result<()> {
-        let &Latents { height, width, .. } = latents;
-        let decoder = LatentDecoder::new(self.gpu, &self.checkpoint.vae, width, height)?;
+        let decoder = LatentDecoder::new(self.gpu, &self.checkpoint.vae, latents.size)?;
         let image = decoded(self.gpu, &decoder, latents)?;
-        let image = nhwc_to_nchw(&image, 3, 64 * height * width);
-        self.recorded.push(OwnedTensor::f32("image", &image, &[1, 3, 8 * height, 8 * width]));
+        let pixels = latents.size.pixels(SD_V1.latent.cell);
+        let image = nhwc_to_nchw(&image, 3, pixels.area());
+        self.recorded.push(OwnedTensor::f32("image", &image, &[1, 3, pixels.height, pixels.width]));
         Ok(())
     }
 }

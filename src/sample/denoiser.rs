@@ -7,6 +7,7 @@ use crate::{
     models::{UNet, UNetInputs},
     nn::{Adapters, Recording, nchw_to_nhwc, nhwc_to_nchw, padded},
     ops,
+    size::Size,
     tape::{DType, Input, Plan, Program, Tape},
 };
 
@@ -15,9 +16,8 @@ use super::lora_stack::LoraStack;
 /// Sizes that a denoiser is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DenoiserShape {
-    /// Latent rows and columns.
-    pub height: usize,
-    pub width: usize,
+    /// Of the latent.
+    pub size: Size,
     /// Tokens of the text embedding: 77 for each chunk of a prompt.
     pub tokens: usize,
     /// Whether the negative prompt is computed beside the prompt.
@@ -76,11 +76,11 @@ impl Denoiser {
         shape: DenoiserShape,
         activations: DType,
     ) -> Result<(Plan, DenoiserInputs), GpuError> {
-        let DenoiserShape { height, width, tokens, .. } = shape;
+        let DenoiserShape { size, tokens, .. } = shape;
         let (batch, config) = (shape.batch(), &unet.config);
         let mut tape = Tape::new();
         let inputs = DenoiserInputs {
-            sample: tape.input("sample", &[batch, height, width, padded(config.in_channels)]),
+            sample: tape.input("sample", &[batch, size.height, size.width, padded(config.in_channels)]),
             timestep: tape.input("timestep", &[batch, config.block_out_channels[0]]),
             context: tape.input("context", &[batch, tokens, config.cross_attention_dim]),
         };
@@ -126,7 +126,7 @@ impl Denoiser {
     /// A failure of the device.
     pub fn predict(&self, gpu: &Gpu, sample: &[f32], t: f64) -> Result<Predicted, GpuError> {
         let (batch, channels) = (self.shape.batch(), self.latent_channels);
-        let pixels = self.shape.height * self.shape.width;
+        let pixels = self.shape.size.area();
         self.program.write(gpu, self.inputs.sample, &nchw_to_nhwc(sample, channels, pixels).repeat(batch));
         self.program.write(gpu, self.inputs.timestep, &ops::timestep_embedding(&vec![t; batch], self.embedding_width));
         self.program.replay(gpu);

@@ -10,19 +10,21 @@ use image::RgbImage;
 
 use crate::{
     data::{
-        image::{prepare, to_model_input},
+        image::{load_at_size, to_model_input},
         tokenizer::ClipTokenizer,
     },
     diffusion::{
         NoiseSource, Rng,
         samplers::{self, Callbacks, ModelCall},
     },
+    families::{LatentSpace, SD_V1},
     gpu::Gpu,
     models::{
-        SCALING_FACTOR, UNet, UNetConfig,
+        UNet, UNetConfig,
         encode::{LatentDecoder, LatentEncoder},
     },
     nn::{Builder, nchw_to_nhwc, nhwc_to_nchw},
+    size::Size,
     weights::{Checkpoint, PartTensors, lora::Part},
 };
 
@@ -36,9 +38,9 @@ use super::{
     text::{Guide, encode_prompts},
 };
 
-pub use super::drawing::{Drawing, PIXELS, Redraw, Settings, Toward};
+pub use super::drawing::{Drawing, Redraw, Settings, Toward};
 
-const CHANNELS: usize = 4;
+const LATENT: LatentSpace = SD_V1.latent;
 
 /// A picture, and what its infotext says of its making.
 pub struct Drawn {
@@ -68,30 +70,30 @@ pub fn draw(
 
 /// Latents of the pictures that drawings start from, each encoded once.
 fn encode_starts(gpu: &Gpu, checkpoint: &Checkpoint, drawings: &[Drawing]) -> Result<Vec<Option<Latents>>> {
-    let mut encoded: HashMap<(&Path, usize, usize), Latents> = HashMap::new();
+    let mut encoded: HashMap<(&Path, Size), Latents> = HashMap::new();
     let mut starts = Vec::with_capacity(drawings.len());
-    for Drawing { width, height, settings, .. } in drawings {
+    for Drawing { size, settings, .. } in drawings {
         let Some(init) = &settings.init_image else {
             starts.push(None);
             continue;
         };
-        let latents = match encoded.entry((&init.from, *width, *height)) {
+        let latents = match encoded.entry((&init.from, *size)) {
             Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(place) => place.insert(encode_picture(gpu, checkpoint, &init.from, *width, *height)?).clone(),
+            Entry::Vacant(place) => place.insert(encode_picture(gpu, checkpoint, &init.from, *size)?).clone(),
         };
         starts.push(Some(latents));
     }
     Ok(starts)
 }
 
-/// Scaled latents of a picture, resized and cropped to `width` by `height`.
-fn encode_picture(gpu: &Gpu, checkpoint: &Checkpoint, path: &Path, width: usize, height: usize) -> Result<Latents> {
-    let picture = prepare(path, width, height)?;
-    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, width, height)?;
+/// Scaled latents of a picture, resized and cropped to `size`.
+fn encode_picture(gpu: &Gpu, checkpoint: &Checkpoint, path: &Path, size: Size) -> Result<Latents> {
+    let picture = load_at_size(path, size)?;
+    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size)?;
     let mean = encoder.encode(gpu, &to_model_input(&picture))?.mean;
-    let (height, width) = (height / PIXELS, width / PIXELS);
-    let scaled: Vec<f32> = mean.iter().map(|value| value * SCALING_FACTOR).collect();
-    Ok(Latents { values: nhwc_to_nchw(&scaled, CHANNELS, height * width), height, width })
+    let size = size.cells(LATENT.cell);
+    let scaled: Vec<f32> = mean.iter().map(|value| value * LATENT.scale).collect();
+    Ok(Latents { values: nhwc_to_nchw(&scaled, LATENT.channels, size.area()), size })
 }
 
 /// The finished latents of every drawing.
@@ -148,10 +150,10 @@ impl<'a> LoadedUNet<'a> {
         self.set_strengths(self.loras.strengths(Part::Unet, &drawing.loras))?;
         let gpu = self.gpu;
         let mut latents = start;
-        for Pass { height, width, strength } in drawing.passes() {
-            let denoiser = self.denoiser(drawing.settings.shape(height, width, guide.tokens))?;
+        for Pass { size, strength } in drawing.passes() {
+            let denoiser = self.denoiser(drawing.settings.shape(size, guide.tokens))?;
             denoiser.set_context(gpu, &guide.prompt, &guide.negative);
-            let resized = latents.map(|latents| latents.resized(height, width));
+            let resized = latents.map(|latents| latents.resized(size));
             latents = Some(sample(gpu, denoiser, drawing, Start { latents: resized.as_ref(), strength }, on_step)?);
         }
         Ok(latents.expect("a drawing has at least one pass"))
@@ -172,7 +174,7 @@ impl<'a> LoadedUNet<'a> {
 pub(super) fn uploaded_unet(gpu: &Gpu, tensors: &PartTensors) -> Result<UNet> {
     let builder = Builder::new(tensors);
     let unet = UNet::new(&builder, UNetConfig::of(tensors)?);
-    builder.finish("U-Net")?.upload(gpu, |_| {})?;
+    builder.finish(SD_V1.name, "U-Net")?.upload(gpu, |_| {})?;
     Ok(unet)
 }
 
@@ -201,10 +203,10 @@ pub fn sample(
     start: Start,
     on_step: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Latents> {
-    let DenoiserShape { height, width, .. } = denoiser.shape;
+    let size = denoiser.shape.size;
     let Settings { cfg_scale, rng, .. } = drawing.settings;
     let mut noise = Noise::new(rng, drawing);
-    let mut values = vec![0.0; CHANNELS * height * width];
+    let mut values = vec![0.0; LATENT.channels * size.area()];
     noise.next(&mut values);
     let mut callbacks = Callbacks {
         model: &mut |call: &ModelCall| anyhow::Ok(denoiser.predict(gpu, call.input, call.timestep)?.guided(cfg_scale)),
@@ -213,7 +215,7 @@ pub fn sample(
     };
     let plan = drawing.settings.plan(start.strength)?;
     samplers::run(&plan, start.latents.map(|latents| &latents.values[..]), &mut values, &mut callbacks)?;
-    Ok(Latents { values, height, width })
+    Ok(Latents { values, size })
 }
 
 /// A drawing's noise: its seed's, or between its seed's and another's.
@@ -243,13 +245,12 @@ impl Noise {
 
 /// The pictures of finished latents.
 fn decode(gpu: &Gpu, checkpoint: &Checkpoint, all: &[Latents]) -> Result<Vec<RgbImage>> {
-    let mut decoder: Option<((usize, usize), LatentDecoder)> = None;
+    let mut decoder: Option<(Size, LatentDecoder)> = None;
     let mut pictures = Vec::with_capacity(all.len());
     for (index, latents) in all.iter().enumerate() {
-        let size = (latents.width, latents.height);
-        if decoder.as_ref().is_none_or(|(known, _)| *known != size) {
+        if decoder.as_ref().is_none_or(|(known, _)| *known != latents.size) {
             drop(decoder.take());
-            decoder = Some((size, LatentDecoder::new(gpu, &checkpoint.vae, size.0, size.1)?));
+            decoder = Some((latents.size, LatentDecoder::new(gpu, &checkpoint.vae, latents.size)?));
         }
         let (_, decoder) = decoder.as_ref().expect("compiled above");
         pictures.push(picture(gpu, decoder, latents).with_context(|| format!("picture {}", index + 1))?);
@@ -262,21 +263,21 @@ fn decode(gpu: &Gpu, checkpoint: &Checkpoint, all: &[Latents]) -> Result<Vec<Rgb
 /// # Errors
 /// Values that are not finite; a failure of the device.
 pub fn picture(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<RgbImage> {
-    rgb(&decoded(gpu, decoder, latents)?, PIXELS * latents.width, PIXELS * latents.height)
+    rgb(&decoded(gpu, decoder, latents)?, latents.size.pixels(LATENT.cell))
 }
 
-/// What the VAE makes of finished latents, (8h, 8w, 3).
+/// What the VAE makes of finished latents, (H, W, 3).
 pub(super) fn decoded(gpu: &Gpu, decoder: &LatentDecoder, latents: &Latents) -> Result<Vec<f32>> {
-    let unscaled: Vec<f32> = latents.values.iter().map(|value| value / SCALING_FACTOR).collect();
-    decoder.decode(gpu, &nchw_to_nhwc(&unscaled, CHANNELS, latents.height * latents.width))
+    let unscaled: Vec<f32> = latents.values.iter().map(|value| value / LATENT.scale).collect();
+    decoder.decode(gpu, &nchw_to_nhwc(&unscaled, LATENT.channels, latents.size.area()))
 }
 
 /// (H, W, 3) in [−1, 1] as 8-bit RGB.
-fn rgb(pixels: &[f32], width: usize, height: usize) -> Result<RgbImage> {
+fn rgb(pixels: &[f32], size: Size) -> Result<RgbImage> {
     ensure!(
         pixels.iter().all(|value| value.is_finite()),
         "the VAE gives values that are not finite; lower the strengths of the LoRAs, or take another checkpoint or VAE"
     );
     let bytes = pixels.iter().map(|value| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8).collect();
-    Ok(RgbImage::from_raw(width as u32, height as u32, bytes).expect("three bytes for each pixel"))
+    Ok(RgbImage::from_raw(size.width as u32, size.height as u32, bytes).expect("three bytes for each pixel"))
 }

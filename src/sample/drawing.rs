@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::diffusion::{
-    NoiseSchedule, Prediction, Rng,
-    samplers::{self, Sampler},
+use crate::{
+    diffusion::{
+        NoiseSchedule, Rng,
+        samplers::{Sampler, SamplingPlan},
+    },
+    families::{Prediction, SD_V1},
+    size::Size,
 };
 
 use super::{denoiser::DenoiserShape, prompt::lora_tags::LoraTag};
-
-/// Pixels along one side of a latent.
-pub const PIXELS: usize = 8;
 
 /// One picture to draw.
 #[derive(Clone, Debug)]
@@ -24,9 +25,8 @@ pub struct Drawing {
     pub seed: u64,
     /// Another drawing that it is on the way to.
     pub toward: Option<Toward>,
-    /// Size of the first pass in pixels, multiples of 8.
-    pub width: usize,
-    pub height: usize,
+    /// Of the first pass, in pixels: whole cells of a latent along both sides.
+    pub size: Size,
     pub settings: Settings,
 }
 
@@ -66,8 +66,9 @@ pub struct Redraw<T> {
 impl Drawing {
     /// The passes that lead to the picture: sizes in latents, and the share of the steps of each.
     pub(super) fn passes(&self) -> Vec<Pass> {
-        let of = |factor: f64, pixels: usize| (pixels as f64 * factor / PIXELS as f64).round() as usize;
-        let pass = |factor, strength| Pass { height: of(factor, self.height), width: of(factor, self.width), strength };
+        let of = |factor: f64, pixels: usize| (pixels as f64 * factor / SD_V1.latent.cell as f64).round() as usize;
+        let size = |factor| Size::new(of(factor, self.size.width), of(factor, self.size.height));
+        let pass = |factor, strength| Pass { size: size(factor), strength };
         let first = pass(1.0, self.settings.init_image.as_ref().map_or(1.0, |init| init.strength));
         let second = self.settings.hires.as_ref().map(|hires| pass(hires.from, hires.strength));
         std::iter::once(first).chain(second).collect()
@@ -82,21 +83,20 @@ impl Drawing {
     }
 }
 
-/// One run of the sampler: rows and columns of its latents, and the share of the steps that it draws.
+/// One run of the sampler: size of its latents, and the share of the steps that it draws.
 pub(super) struct Pass {
-    pub height: usize,
-    pub width: usize,
+    pub size: Size,
     pub strength: f64,
 }
 
 impl Settings {
-    /// What a denoiser is compiled for that draws latents of this size.
-    pub fn shape(&self, height: usize, width: usize, tokens: usize) -> DenoiserShape {
-        DenoiserShape { height, width, tokens, guided: self.cfg_scale != 1.0 }
+    /// What a denoiser is compiled for that draws latents of `size`.
+    pub fn shape(&self, size: Size, tokens: usize) -> DenoiserShape {
+        DenoiserShape { size, tokens, guided: self.cfg_scale != 1.0 }
     }
 
-    pub(super) fn plan(&self, strength: f64) -> Result<samplers::Plan> {
+    pub(super) fn plan(&self, strength: f64) -> Result<SamplingPlan> {
         let schedule = NoiseSchedule::stable_diffusion();
-        Ok(samplers::Plan::new(self.sampler, &schedule, self.prediction, self.steps, strength)?)
+        Ok(SamplingPlan::new(self.sampler, &schedule, self.prediction, self.steps, strength)?)
     }
 }

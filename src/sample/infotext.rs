@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::size::Size;
+
 const VERSION: &str = concat!("lora-wgpu ", env!("CARGO_PKG_VERSION"));
 
 /// The second pass of a picture that is drawn small and then larger.
@@ -29,8 +31,7 @@ pub struct Infotext {
     pub schedule: String,
     pub cfg_scale: f32,
     pub seed: u64,
-    pub width: u32,
-    pub height: u32,
+    pub size: Size,
     /// The first ten hex digits of the checkpoint's SHA-256.
     pub model_hash: Option<String>,
     /// The checkpoint's file name without extension.
@@ -70,7 +71,7 @@ impl Infotext {
             ("Schedule type", Some(self.schedule.clone())),
             ("CFG scale", Some(self.cfg_scale.to_string())),
             ("Seed", Some(self.seed.to_string())),
-            ("Size", Some(format!("{}x{}", self.width, self.height))),
+            ("Size", Some(format!("{}x{}", self.size.width, self.size.height))),
             ("Model hash", self.model_hash.clone()),
             ("Model", Some(self.model.clone())),
             ("Denoising strength", self.denoising_strength.map(|strength| strength.to_string())),
@@ -114,8 +115,7 @@ mod tests {
             schedule: "Automatic".into(),
             cfg_scale: 7.0,
             seed: 42,
-            width: 512,
-            height: 768,
+            size: Size::new(512, 768),
             model_hash: None,
             model: "v1-5".into(),
             denoising_strength: None,

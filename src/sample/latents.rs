@@ -1,27 +1,33 @@
 //! Latents on the host.
 
-/// Latents of one picture, (4, height, width), channels first.
+use crate::size::Size;
+
+/// Latents of one picture, (channels, height, width).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Latents {
     pub values: Vec<f32>,
-    pub height: usize,
-    pub width: usize,
+    pub size: Size,
 }
 
 impl Latents {
     /// Bilinearly resized, as torch's `interpolate(mode="bilinear")` does it: the second pass of WebUIs under "Latent".
-    pub fn resized(&self, height: usize, width: usize) -> Self {
-        let rows: Vec<Between> = (0..height).map(|row| Between::new(row, height, self.height)).collect();
-        let columns: Vec<Between> = (0..width).map(|column| Between::new(column, width, self.width)).collect();
-        let mut values = Vec::with_capacity(self.values.len() / (self.height * self.width) * height * width);
-        for channel in self.values.chunks_exact(self.height * self.width) {
+    pub fn resized(&self, size: Size) -> Self {
+        let (rows, columns) = (between(size.height, self.size.height), between(size.width, self.size.width));
+        let mut values = Vec::with_capacity(self.values.len() / self.size.area() * size.area());
+        for channel in self.values.chunks_exact(self.size.area()) {
             for row in &rows {
-                let [above, below] = [row.first, row.second].map(|row| &channel[row * self.width..][..self.width]);
+                let [above, below] =
+                    [row.first, row.second].map(|row| &channel[row * self.size.width..][..self.size.width]);
                 values.extend(columns.iter().map(|column| row.mix(column.of(above), column.of(below))));
             }
         }
-        Self { values, height, width }
+        Self { values, size }
     }
+}
+
+/// Where each of `count` points lies among `source` points.
+fn between(count: usize, source: usize) -> Vec<Between> {
+    (0..count).map(|index| Between::new(index, count, source)).collect()
 }
 
 /// Two neighbours along one axis, and how much of the second.
@@ -56,9 +62,9 @@ mod tests {
     /// torch.nn.functional.interpolate(torch.tensor([[[[1., 2.], [3., 5.]]]]), size=(3, 4), mode="bilinear")
     #[test]
     fn resizes_as_torch_does() {
-        let small = Latents { values: vec![1.0, 2.0, 3.0, 5.0], height: 2, width: 2 };
+        let small = Latents { values: vec![1.0, 2.0, 3.0, 5.0], size: Size::square(2) };
         let expected = [1.0, 1.25, 1.75, 2.0, 2.0, 2.375, 3.125, 3.5, 3.0, 3.5, 4.5, 5.0];
-        assert_eq!(small.resized(3, 4).values, expected);
-        assert_eq!(small.resized(2, 2), small);
+        assert_eq!(small.resized(Size::new(4, 3)).values, expected);
+        assert_eq!(small.resized(small.size), small);
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     config::nearest,
+    families::SD_V1,
     models::{ClipText, ClipTextConfig, UNet, UNetConfig},
     nn::Builder,
     weights::{
@@ -40,10 +41,10 @@ impl KnownModules {
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
         let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
         UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let mut modules = builder.finish("U-Net")?.sites;
+        let mut modules = builder.finish(SD_V1.name, "U-Net")?.sites;
         let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
         ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-        modules.extend(builder.finish("text encoder")?.sites);
+        modules.extend(builder.finish(SD_V1.name, "text encoder")?.sites);
         modules.retain(|site| site.kind != SiteKind::Conv3x3);
         let mut weights = checkpoint.unet.weights(Part::Unet);
         weights.extend(checkpoint.text_encoder.weights(Part::TextEncoder));

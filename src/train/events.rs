@@ -4,6 +4,8 @@ use std::{ops::ControlFlow, path::Path};
 
 use serde::Serialize;
 
+use crate::size::Size;
+
 /// One finished optimizer step.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct StepRecord {
@@ -52,8 +54,8 @@ pub enum Event<'a> {
     Saved { epoch: Option<u32>, step: u32, file: &'a Path },
     /// Previews begin to be drawn.
     Drawing,
-    /// Previews were drawn after `step` steps: a PNG of `size`, width and height.
-    Preview { step: u32, file: &'a Path, png: &'a [u8], size: (u32, u32) },
+    /// Previews were drawn after `step` steps: a PNG of `size` pixels.
+    Preview { step: u32, file: &'a Path, png: &'a [u8], size: Size },
     /// The run is over after `step` steps.
     Ended { step: u32, stopped: bool },
 }

@@ -15,6 +15,7 @@ use super::layouts::Layout;
 use super::lora::Part;
 use super::part_tensors::PartTensors;
 use super::safetensors_file::SafetensorsFile;
+use crate::families::SD_V1;
 
 /// A name for `base_model` instead of a path.
 const DEMO_NAME: &str = "demo";
@@ -157,10 +158,10 @@ impl Checkpoint {
 fn require_sd1_folder(path: &Path) -> Result<()> {
     let shown = path.display();
     if path.join("transformer").is_dir() {
-        bail!("{shown} holds a transformer model (SD3, Flux or alike); only Stable Diffusion 1.x can be trained here");
+        bail!("{shown} holds a transformer model (SD3, Flux or alike); only {} can be trained here", SD_V1.name);
     }
     if path.join("text_encoder_2").is_dir() {
-        bail!("{shown} holds a Stable Diffusion XL model; only Stable Diffusion 1.x can be trained here");
+        bail!("{shown} holds a Stable Diffusion XL model; only {} can be trained here", SD_V1.name);
     }
     if path.join(Component::Unet.folder()).is_dir() {
         return Ok(());
@@ -212,7 +213,7 @@ fn open_vae_file(path: &Path) -> Result<(PartTensors, Option<String>)> {
     } else if has("encoder.down.") {
         (Layout::Original, "")
     } else {
-        bail!("vae: {} holds no VAE of Stable Diffusion 1.x", path.display());
+        bail!("vae: {} holds no VAE of {}", path.display(), SD_V1.name);
     };
     PartTensors::collect(Component::Vae, layout, &[file], prefix)
 }

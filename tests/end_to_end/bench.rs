@@ -4,6 +4,7 @@ use lora_wgpu::{
     bench::{Workload, measure},
     config::LoraTarget,
     models::UNetConfig,
+    size::Size,
     tape::{Checkpointing, DType},
     weights::StorageType,
 };
@@ -19,8 +20,7 @@ fn a_step_is_measured_by_family() {
         ..UNetConfig::stable_diffusion_v1()
     };
     let workload = Workload {
-        width: 64,
-        height: 64,
+        size: Size::square(64),
         batch: 2,
         rank: 4,
         target: LoraTarget::Transformer,

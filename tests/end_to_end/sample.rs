@@ -17,9 +17,10 @@ use lora_wgpu::{
         lora_stack::LoraStack,
         loras::{KnownModules, LoraSet},
     },
+    size::Size,
     weights::{
         Checkpoint, PartTensors, SafetensorsFile,
-        lora::{AdapterModule, LoraMetadata, LoraModule, Part, SavePrecision, Site, write_diffusers, write_kohya},
+        lora::{AdapterModule, FloatType, LoraMetadata, LoraModule, Part, Site, write_diffusers, write_kohya},
     },
 };
 
@@ -65,7 +66,7 @@ fn adapters(loras: Vec<LoraModule>) -> Vec<AdapterModule> {
 }
 
 fn write_style(path: &Path) {
-    write_kohya(path, &adapters(style()), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
+    write_kohya(path, &adapters(style()), &LoraMetadata::default(), FloatType::F32).expect("a LoRA file");
 }
 
 /// The program's check of the recorded sampling case with a LoRA file.
@@ -80,7 +81,7 @@ fn every_step_agrees_with_pytorch_with_either_layout_of_the_lora() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [kohya, diffusers] = ["kohya", "diffusers"].map(|name| folder.path().join(format!("{name}.safetensors")));
     write_style(&kohya);
-    write_diffusers(&diffusers, &adapters(style()), SavePrecision::F32).expect("a LoRA file");
+    write_diffusers(&diffusers, &adapters(style()), FloatType::F32).expect("a LoRA file");
     for (path, kernels) in [(&kohya, None), (&diffusers, Some("portable"))] {
         let more: Vec<&str> = kernels.iter().flat_map(|&kernels| ["--kernels", kernels]).collect();
         let finished = check(path, &more).expect_success();
@@ -92,7 +93,7 @@ fn every_step_agrees_with_pytorch_with_either_layout_of_the_lora() {
 fn another_lora_misses_the_recorded_steps() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("other.safetensors");
-    write_kohya(&path, &adapters(other()), &LoraMetadata::default(), SavePrecision::F32).expect("a LoRA file");
+    write_kohya(&path, &adapters(other()), &LoraMetadata::default(), FloatType::F32).expect("a LoRA file");
     let finished = check(&path, &[]);
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     assert!(finished.stdout.contains("step0/eps_cond"), "{}", finished.stdout);
@@ -107,8 +108,8 @@ fn recorded(file: &str, name: &str) -> Vec<f32> {
 fn predict(gpu: &Gpu, tensors: &PartTensors, stack: &LoraStack, strengths: &[f32]) -> Vec<f32> {
     let builder = Builder::new(tensors);
     let unet = UNet::new(&builder, UNetConfig::of(tensors).expect("its widths"));
-    builder.finish("U-Net").expect("a complete U-Net").upload(gpu, |_| {}).expect("an upload");
-    let shape = DenoiserShape { height: 8, width: 16, tokens: 77, guided: false };
+    builder.finish("the family", "U-Net").expect("a complete U-Net").upload(gpu, |_| {}).expect("an upload");
+    let shape = DenoiserShape { size: Size::new(16, 8), tokens: 77, guided: false };
     let denoiser = Denoiser::compile(gpu, &unet, stack, shape).expect("a compiled U-Net");
     stack.upload(gpu);
     stack.set_strengths(gpu, strengths);

@@ -50,7 +50,7 @@ fn modules() -> Vec<Site> {
     let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
     let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
     UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
-    let sites = builder.finish("U-Net").expect("a complete U-Net").sites;
+    let sites = builder.finish("the family", "U-Net").expect("a complete U-Net").sites;
     sites.into_iter().filter(|site| site.kind != SiteKind::Conv3x3).collect()
 }
 

@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, Rgba};
-use lora_wgpu::data::{
-    dataset::Example,
-    image::{decode, inspect},
-    sheet::DataSheet,
+use lora_wgpu::{
+    data::{
+        dataset::Example,
+        image::{decode, inspect},
+        sheet::DataSheet,
+    },
+    size::Size,
 };
 use moxcms::ColorProfile;
 
@@ -137,7 +140,7 @@ fn refused() -> Vec<Case> {
         (
             "vast.png",
             make::claimed_png(40_000, 20_000, [8, 2]),
-            Refused(&["800 megapixels (40000x20000)", "2.4 GB", LIMIT, "scale it down"]),
+            Refused(&["800 megapixels (40000×20000)", "2.4 GB", LIMIT, "scale it down"]),
         ),
         ("vast16.png", make::claimed_png(20_000, 15_000, [16, 6]), Refused(&["300 megapixels", "2.4 GB", LIMIT])),
         ("vast_grey.png", make::claimed_png(40_000, 20_000, [8, 0]), Refused(&["800 megapixels", LIMIT])),
@@ -166,9 +169,9 @@ fn check((name, content, outcome): &Case) {
         Read(expected, said) => {
             let picture = decode(&path).unwrap_or_else(|error| panic!("{name}: {error:#}"));
             let size = inspect(&path).expect("a picture that was decoded").size;
-            assert_eq!((picture.width, picture.height), size, "{name}");
+            assert_eq!(picture.size(), size, "{name}");
             let places = [(1, 1), (3, 1), (1, 3), (3, 3)];
-            let found = places.map(|(x, y)| pixel(&picture.rgb, size.0, (size.0 * x / 4, size.1 * y / 4)));
+            let found = places.map(|(x, y)| pixel(&picture.rgb, size.width, (size.width * x / 4, size.height * y / 4)));
             let off = found.iter().flatten().zip(expected.iter().flatten()).map(|(left, right)| left.abs_diff(*right));
             assert!(off.max() <= Some(TOLERANCE), "{name}: {found:?} instead of {expected:?}");
             check_said(&path, said);
@@ -187,7 +190,7 @@ fn pixel(rgb: &[u8], width: usize, (x, y): (usize, usize)) -> [u8; 3] {
 #[track_caller]
 fn check_said(path: &Path, said: &[&str]) {
     let example = Example { path: path.to_owned(), caption: "silk".into(), repeats: 1, mask: None };
-    let (notes, warnings) = DataSheet::new(&[example], (16, 16)).expect("a picture that was decoded").notices();
+    let (notes, warnings) = DataSheet::new(&[example], Size::square(16)).expect("a picture that was decoded").notices();
     let lines = [notes, warnings].concat().join("\n");
     let name = path.display().to_string();
     holds(&name, &lines, said);
@@ -225,7 +228,7 @@ fn a_line_sums_up_all_pictures_of_a_kind() {
     let folder = folder_with(&[("a.png", &deep), ("b.png", &deep), ("c.jpg", &fixture("adobe_rgb.jpg"))]);
     let example =
         |name: &str| Example { path: folder.path().join(name), caption: "silk".into(), repeats: 1, mask: None };
-    let sheet = DataSheet::new(&["a.png", "b.png", "c.jpg"].map(example), (16, 16)).expect("three pictures");
+    let sheet = DataSheet::new(&["a.png", "b.png", "c.jpg"].map(example), Size::square(16)).expect("three pictures");
     let (notes, warnings) = sheet.notices();
     assert_eq!(
         notes,

@@ -8,7 +8,9 @@ use serde_yaml::Value;
 use crate::{
     adapters::TensorSpec,
     config::{OptimizerKind, OptimizerSettings},
+    families::SD_V1,
     nn::{nchw_to_nhwc, padded},
+    size::Size,
     train::tasks::diffusion::{Objective, step::StepShape},
     weights::{
         SafetensorsFile,
@@ -21,7 +23,8 @@ use super::{header::Adapted, objective};
 /// The tensor of masks.
 const MASK: &str = "mask";
 /// Pixels of a latent's, along each side.
-const CELL: usize = 8;
+const CELL: usize = SD_V1.latent.cell;
+const CHANNELS: usize = SD_V1.latent.channels;
 
 /// AdamW with the arguments in a header.
 fn adamw(file: &SafetensorsFile) -> Result<OptimizerSettings> {
@@ -61,9 +64,8 @@ pub struct TrainingCase {
     pub objective: Objective,
     pub steps: usize,
     pub batch: usize,
-    /// Latent rows and columns.
-    pub height: usize,
-    pub width: usize,
+    /// Of the latents.
+    pub size: Size,
 }
 
 impl TrainingCase {
@@ -78,7 +80,9 @@ impl TrainingCase {
 
     fn read(file: SafetensorsFile) -> Result<Self> {
         let latents = file.require("latents")?.shape.to_vec();
-        let &[steps, batch, 4, height, width] = &latents[..] else { bail!("`latents` has the shape {latents:?}") };
+        let &[steps, batch, CHANNELS, height, width] = &latents[..] else {
+            bail!("`latents` has the shape {latents:?}")
+        };
         Ok(Self {
             optimizer: adamw(&file)?,
             max_grad_norm: file.header_number("max_grad_norm")?,
@@ -86,15 +90,14 @@ impl TrainingCase {
             objective: objective::read(&file, MASK)?,
             steps,
             batch,
-            height,
-            width,
+            size: Size { width, height },
             file,
         })
     }
 
     /// Sizes of a step with `tokens` tokens of text.
     pub fn shape(&self, tokens: usize) -> StepShape {
-        StepShape { batch: self.batch, height: self.height, width: self.width, tokens }
+        StepShape { batch: self.batch, size: self.size, tokens }
     }
 
     /// Latents of one step, (B, H, W, 4).
@@ -110,7 +113,7 @@ impl TrainingCase {
     /// The picture for the VAE, (H, W, 3).
     pub fn image(&self) -> Result<Vec<f32>> {
         let values = self.floats("image")?;
-        Ok(nchw_to_nhwc(&values, 3, 64 * self.height * self.width))
+        Ok(nchw_to_nhwc(&values, 3, self.size.pixels(CELL).area()))
     }
 
     pub fn timesteps(&self, step: usize) -> Result<Vec<usize>> {
@@ -145,15 +148,16 @@ impl TrainingCase {
     }
 
     /// Masks of one step at the latent's size, (B, H, W); none where the case has none. A latent pixel gets the mean over
-    /// its 8×8 pixels.
+    /// its pixels.
     pub fn masks(&self, step: usize) -> Result<Vec<f32>> {
         let Some(masks) = self.file.get(MASK) else { return Ok(Vec::new()) };
-        let (rows, columns) = (CELL * self.height, CELL * self.width);
+        let Size { width: columns, height: rows } = self.size.pixels(CELL);
         let wanted = [self.steps, self.batch, rows, columns];
         ensure!(masks.shape == wanted, "`{MASK}` has the shape {:?}, not {wanted:?}", masks.shape);
         let length = self.batch * rows * columns;
         let step = &masks.to_f32()?[step * length..][..length];
-        let pixels = (0..self.batch * self.height).flat_map(|row| (0..self.width).map(move |column| (row, column)));
+        let pixels =
+            (0..self.batch * self.size.height).flat_map(|row| (0..self.size.width).map(move |column| (row, column)));
         let mean = |(row, column): (usize, usize)| {
             let cells = (0..CELL).flat_map(|y| &step[(CELL * row + y) * columns + CELL * column..][..CELL]);
             cells.sum::<f32>() / (CELL * CELL) as f32
@@ -188,9 +192,9 @@ impl TrainingCase {
 
     fn channels_last(&self, name: &str, step: usize) -> Result<Vec<f32>> {
         let all = self.floats(name)?;
-        let pixels = self.height * self.width;
-        let length = self.batch * 4 * pixels;
-        Ok(nchw_to_nhwc(&all[step * length..][..length], 4, pixels))
+        let pixels = self.size.area();
+        let length = self.batch * CHANNELS * pixels;
+        Ok(nchw_to_nhwc(&all[step * length..][..length], CHANNELS, pixels))
     }
 
     fn floats(&self, name: &str) -> Result<Vec<f32>> {

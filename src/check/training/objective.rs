@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 
 use crate::{
-    diffusion::{HuberSchedule, HuberThreshold, LossWeights, Prediction},
+    diffusion::{HuberSchedule, HuberThreshold, LossWeights},
+    families::Prediction,
     ops::LossKind,
     train::tasks::diffusion::Objective,
     weights::SafetensorsFile,
@@ -14,7 +15,7 @@ use crate::{
 /// # Errors
 /// A key that holds something else than expected.
 pub(super) fn read(file: &SafetensorsFile, mask: &str) -> Result<Objective> {
-    let predictions = [("epsilon", Prediction::Epsilon), ("v_prediction", Prediction::VPrediction)];
+    let predictions = Prediction::ALL.map(|prediction| (prediction.name(), prediction));
     let kinds =
         [("l2", LossKind::L2), ("l1", LossKind::L1), ("huber", LossKind::Huber), ("smooth_l1", LossKind::SmoothL1)];
     let gamma: f64 = file.header_number("snr_gamma")?;

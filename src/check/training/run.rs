@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::{
     adapters::AdapterSet,
+    families::SD_V1,
     gpu::Gpu,
     models::{
         ClipText, ClipTextConfig, UNet, UNetConfig,
@@ -80,15 +81,15 @@ pub fn run(
 }
 
 fn record_vae(gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase, recorder: &mut Recorder) -> Result<()> {
-    let (height, width) = (case.height, case.width);
-    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, 8 * width, 8 * height)?;
+    let (latent, pixels) = (case.size, case.size.pixels(SD_V1.latent.cell));
+    let encoder = LatentEncoder::new(gpu, &checkpoint.vae, pixels)?;
     let moments = encoder.encode(gpu, &case.image()?)?;
     drop(encoder);
-    recorder.pixels("vae/mean", &moments.mean, &[1, height, width, 4]);
-    recorder.pixels("vae/logvar", &moments.log_variance, &[1, height, width, 4]);
-    let decoder = LatentDecoder::new(gpu, &checkpoint.vae, width, height)?;
+    recorder.pixels("vae/mean", &moments.mean, &[1, latent.height, latent.width, SD_V1.latent.channels]);
+    recorder.pixels("vae/logvar", &moments.log_variance, &[1, latent.height, latent.width, SD_V1.latent.channels]);
+    let decoder = LatentDecoder::new(gpu, &checkpoint.vae, latent)?;
     let image = decoder.decode(gpu, &moments.mean)?;
-    recorder.pixels("vae/roundtrip", &image, &[1, 8 * height, 8 * width, 3]);
+    recorder.pixels("vae/roundtrip", &image, &[1, pixels.height, pixels.width, 3]);
     Ok(())
 }
 
@@ -102,12 +103,12 @@ impl<'a> Networks<'a> {
     fn build(checkpoint: &'a Checkpoint, case: &TrainingCase) -> Result<Self> {
         let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
         let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let unet = (unet, builder.finish("U-Net")?);
+        let unet = (unet, builder.finish(SD_V1.name, "U-Net")?);
         let mut text = None;
         if case.adapted.rules.text.is_some() {
             let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
             let model = ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-            text = Some((model, builder.finish("text encoder")?));
+            text = Some((model, builder.finish(SD_V1.name, "text encoder")?));
         }
         Ok(Self { unet, text })
     }

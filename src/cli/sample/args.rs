@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{
-    Args, ValueEnum,
+    Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use crate::{cli::device::Kernels, diffusion::Rng, sample::animation::Change};
+use crate::{cli::device::Kernels, diffusion::Rng, families::Prediction, sample::animation::Change};
 
 /// Draw pictures with a checkpoint and LoRAs
 #[derive(Debug, Args)]
@@ -54,8 +54,8 @@ pub struct SampleArgs {
     #[arg(long, default_value = Rng::Gpu.name(), value_parser = generator())]
     pub rng: Rng,
     /// What the checkpoint predicts, where its files do not say it
-    #[arg(long, value_enum)]
-    pub prediction_type: Option<PredictionType>,
+    #[arg(long, value_parser = prediction())]
+    pub prediction_type: Option<Prediction>,
     /// A picture to start from
     #[arg(long, value_name = "FILE")]
     pub init_image: Option<PathBuf>,
@@ -91,11 +91,10 @@ pub struct SampleArgs {
     pub device: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PredictionType {
-    Epsilon,
-    #[value(name = "v_prediction")]
-    VPrediction,
+/// Reads what is predicted, by diffusers' word.
+fn prediction() -> impl TypedValueParser<Value = Prediction> {
+    let names = PossibleValuesParser::new(Prediction::ALL.map(Prediction::name));
+    names.map(|name| Prediction::from_name(&name).expect("a possible value"))
 }
 
 /// Reads the generator's name.

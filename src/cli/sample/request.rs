@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     config::nearest,
-    diffusion::{Prediction, Rng, Sampler},
+    diffusion::{Rng, Sampler},
+    families::{Prediction, SD_V1},
     sample::{
         animation::{Change, eased},
         axes::{Cells, Variation},
@@ -18,14 +19,17 @@ use crate::{
         loras::LoraSet,
         prompt::lora_tags::take_lora_tags,
     },
+    size::Size,
     weights::Checkpoint,
 };
 
-use super::args::{PredictionType, SampleArgs};
+use super::args::SampleArgs;
 
-/// Sides of pictures where the user does not say: what Stable Diffusion v1.5 and the demo were trained at.
-const SIDE: u32 = 512;
+/// Sides of pictures where the user does not say: what the base model and the demo were trained at.
+const SIDE: u32 = SD_V1.side as u32;
 const DEMO_SIDE: u32 = 192;
+/// What a side is a multiple of, in pixels.
+const CELL: u32 = SD_V1.latent.cell as u32;
 const LEAST_SIDE: u32 = 64;
 const MOST_SIDE: u32 = 4096;
 /// Digits of a checkpoint's hash in infotext.
@@ -38,8 +42,7 @@ pub(super) struct Request<'a> {
     seed: u64,
     /// What the user should know.
     pub notes: Vec<String>,
-    width: usize,
-    height: usize,
+    size: Size,
     model: String,
     checkpoint: &'a Checkpoint,
 }
@@ -52,8 +55,8 @@ impl<'a> Request<'a> {
             true => (DEMO_SIDE, "demo".to_owned()),
             false => (SIDE, model_name(&args.base_model)),
         };
-        let [width, height] = [("--width", args.width), ("--height", args.height)]
-            .map(|(flag, pixels)| side(flag, pixels.unwrap_or(default)));
+        let side = |flag, pixels: Option<u32>| side(flag, pixels.unwrap_or(default));
+        let size = Size::new(side("--width", args.width)?, side("--height", args.height)?);
         let mut notes = Vec::new();
         let seed = match args.seed {
             Some(seed) => seed,
@@ -67,7 +70,7 @@ impl<'a> Request<'a> {
             notes.push("warning: <lora:…> counts in the prompt only; in --negative-prompt it is plain text".to_owned());
         }
         let settings = settings(args, checkpoint)?;
-        Ok(Self { args, settings, seed, notes, width: width?, height: height?, model: name, checkpoint })
+        Ok(Self { args, settings, seed, notes, size, model: name, checkpoint })
     }
 
     /// The pictures to draw: a grid's cells, an animation's frames, or a batch.
@@ -93,8 +96,7 @@ impl<'a> Request<'a> {
             loras: variation.vary(tags)?,
             toward: None,
             seed: variation.seed.unwrap_or(self.seed).wrapping_add(index),
-            width: self.width,
-            height: self.height,
+            size: self.size,
             settings: self.settings.clone(),
         })
     }
@@ -137,8 +139,7 @@ impl<'a> Request<'a> {
             schedule: sampler.schedule_title().to_owned(),
             cfg_scale: *cfg_scale,
             seed: drawing.seed,
-            width: drawing.width as u32,
-            height: drawing.height as u32,
+            size: drawing.size,
             model_hash: hash,
             model: self.model.clone(),
             denoising_strength: redrawn,
@@ -165,8 +166,8 @@ fn model_name(path: &Path) -> String {
 /// Pixels along one side, checked.
 fn side(flag: &str, pixels: u32) -> Result<usize> {
     ensure!((LEAST_SIDE..=MOST_SIDE).contains(&pixels), "{flag} {pixels}: take {LEAST_SIDE} to {MOST_SIDE} pixels");
-    let next = pixels.next_multiple_of(8);
-    ensure!(next == pixels, "{flag} {pixels} is no multiple of 8; take {next}");
+    let next = pixels.next_multiple_of(CELL);
+    ensure!(next == pixels, "{flag} {pixels} is no multiple of {CELL}; take {next}");
     Ok(pixels as usize)
 }
 
@@ -177,10 +178,8 @@ fn settings(args: &SampleArgs, checkpoint: &Checkpoint) -> Result<Settings> {
             .map_or_else(|| format!("there are {}", Sampler::NAMES.join(", ")), |name| format!("did you mean {name}?"));
         format!("--sampler {:?} is unknown: {hint}", args.sampler)
     })?;
-    let prediction = match (args.prediction_type, checkpoint.prediction_type()) {
-        (Some(PredictionType::VPrediction), _) | (None, Some("v_prediction")) => Prediction::VPrediction,
-        _ => Prediction::Epsilon,
-    };
+    let stated = || checkpoint.prediction_type().and_then(Prediction::from_name);
+    let prediction = args.prediction_type.or_else(stated).unwrap_or(Prediction::Epsilon);
     ensure!(args.cfg_scale.is_finite(), "--cfg-scale {} is no number", args.cfg_scale);
     if let Some(scale) = args.hires_scale {
         ensure!((1.0..=4.0).contains(&scale), "--hires-scale {scale}: take a factor from 1 to 4");

@@ -14,7 +14,7 @@ pub(super) const LINE_INTERVAL: Duration = Duration::from_secs(30);
 pub struct Progress {
     total_steps: u32,
     epochs: u32,
-    pace: Pace,
+    step_time: StepTime,
     display: Display,
 }
 
@@ -32,12 +32,12 @@ impl Progress {
         } else {
             Display::Lines { out: Box::new(stderr), last: None }
         };
-        Self { total_steps, epochs, pace: Pace::default(), display }
+        Self { total_steps, epochs, step_time: StepTime::default(), display }
     }
 
     /// A step is done; `average` is the moving average of the loss.
     pub fn step(&mut self, record: &StepRecord, average: f64) {
-        self.pace.add(record.seconds);
+        self.step_time.add(record.seconds);
         let text = self.describe(record, average);
         match &mut self.display {
             Display::Bar(bar) => {
@@ -70,7 +70,7 @@ impl Progress {
     }
 
     fn describe(&self, record: &StepRecord, average: f64) -> String {
-        let seconds = self.pace.seconds;
+        let seconds = self.step_time.seconds;
         let left = seconds * f64::from(self.total_steps.saturating_sub(record.step));
         format!(
             "epoch {}/{}  {} left  loss {:.4} (mean {average:.4})  lr {:.2e}  {seconds:.2} s/it  {:.2} images/s",
@@ -98,12 +98,12 @@ fn write_line(out: &mut impl Write, text: &str) {
 
 /// Seconds per step: the mean of the first steps, then a moving one that forgets over about twenty.
 #[derive(Debug, Default)]
-struct Pace {
+struct StepTime {
     steps: u32,
     seconds: f64,
 }
 
-impl Pace {
+impl StepTime {
     fn add(&mut self, seconds: f64) {
         self.steps += 1;
         let weight = (1.0 / f64::from(self.steps)).max(0.05);
@@ -149,7 +149,7 @@ mod tests {
     fn without_a_terminal_lines_are_few() {
         let sink = Sink::default();
         let display = Display::Lines { out: Box::new(sink.clone()), last: None };
-        let mut progress = Progress { total_steps: 100, epochs: 10, pace: Pace::default(), display };
+        let mut progress = Progress { total_steps: 100, epochs: 10, step_time: StepTime::default(), display };
         for step in 1..=100 {
             progress.step(&record(step), 0.25);
         }
@@ -168,11 +168,11 @@ mod tests {
     /// The first step compiles pipelines: its weight must fade.
     #[test]
     fn the_pace_forgets() {
-        let mut pace = Pace::default();
-        pace.add(60.0);
-        assert_eq!(pace.seconds, 60.0);
-        (0..200).for_each(|_| pace.add(1.0));
-        assert!((pace.seconds - 1.0).abs() < 0.01, "{}", pace.seconds);
+        let mut step_time = StepTime::default();
+        step_time.add(60.0);
+        assert_eq!(step_time.seconds, 60.0);
+        (0..200).for_each(|_| step_time.add(1.0));
+        assert!((step_time.seconds - 1.0).abs() < 0.01, "{}", step_time.seconds);
     }
 
     #[test]

@@ -5,14 +5,14 @@ use image::{GrayImage, RgbImage};
 
 use super::pixel::{Channels, Depth, PixelType};
 use super::profile::Conversion;
+use crate::size::Size;
 
 const FEWER_PIXELS: &str = "the decoder gave fewer pixels than its header names";
 
 /// A decoded picture as its file stores it: (height, width, channels).
 #[derive(Debug)]
 pub struct Raster {
-    pub width: usize,
-    pub height: usize,
+    pub size: Size,
     pub pixel: PixelType,
     pub samples: Vec<u8>,
 }
@@ -31,21 +31,21 @@ impl Raster {
     pub fn into_channel(self, channel: MaskChannel) -> Result<GrayImage> {
         let PixelType { channels, depth } = self.pixel;
         let grey = match channel {
-            MaskChannel::Alpha if !channels.has_alpha() => vec![u8::MAX; self.width * self.height],
+            MaskChannel::Alpha if !channels.has_alpha() => vec![u8::MAX; self.size.area()],
             MaskChannel::Alpha | MaskChannel::First => {
                 let first = if channel == MaskChannel::Alpha { channels.count() - 1 } else { 0 };
-                let rows = self.samples.chunks_exact(self.width * self.pixel.bytes());
+                let rows = self.samples.chunks_exact(self.size.width * self.pixel.bytes());
                 let of_row = |row| levels(row, depth).into_iter().skip(first).step_by(channels.count()).map(to_byte);
                 rows.flat_map(of_row).collect()
             }
         };
-        GrayImage::from_raw(self.width as u32, self.height as u32, grey).context(FEWER_PIXELS)
+        GrayImage::from_raw(self.size.width as u32, self.size.height as u32, grey).context(FEWER_PIXELS)
     }
 
     /// The picture in 8-bit sRGB, transparency laid on white: by `conversion` where there is one, else as it stands
     /// (inks by R = (255 − C)·(255 − K)/255). Works inside the decoded samples where three bytes fit into a pixel.
     pub fn into_rgb(self, conversion: Option<&Conversion>) -> Result<RgbImage> {
-        let size = (self.width as u32, self.height as u32);
+        let Size { width, height } = self.size;
         let plain = self.pixel == PixelType::new(Channels::Rgb, Depth::Eight) && conversion.is_none();
         let rgb = if plain {
             self.samples
@@ -54,26 +54,26 @@ impl Raster {
         } else {
             self.convert(conversion)?
         };
-        RgbImage::from_raw(size.0, size.1, rgb).context(FEWER_PIXELS)
+        RgbImage::from_raw(width as u32, height as u32, rgb).context(FEWER_PIXELS)
     }
 
     fn convert(self, conversion: Option<&Conversion>) -> Result<Vec<u8>> {
-        let mut rgb = Vec::with_capacity(self.width * self.height * 3);
-        for row in self.samples.chunks_exact(self.width * self.pixel.bytes()) {
+        let mut rgb = Vec::with_capacity(self.size.area() * 3);
+        for row in self.samples.chunks_exact(self.size.width * self.pixel.bytes()) {
             append_rgb(row, self.pixel, conversion, &mut rgb)?;
         }
         Ok(rgb)
     }
 
     fn convert_in_place(mut self, conversion: Option<&Conversion>) -> Result<Vec<u8>> {
-        let (source_bytes, rgb_bytes) = (self.width * self.pixel.bytes(), self.width * 3);
+        let (source_bytes, rgb_bytes) = (self.size.width * self.pixel.bytes(), self.size.width * 3);
         let mut rgb = Vec::with_capacity(rgb_bytes);
-        for y in 0..self.height {
+        for y in 0..self.size.height {
             rgb.clear();
             append_rgb(&self.samples[y * source_bytes..][..source_bytes], self.pixel, conversion, &mut rgb)?;
             self.samples[y * rgb_bytes..][..rgb_bytes].copy_from_slice(&rgb);
         }
-        self.samples.truncate(self.height * rgb_bytes);
+        self.samples.truncate(self.size.height * rgb_bytes);
         self.samples.shrink_to_fit();
         Ok(self.samples)
     }
@@ -153,7 +153,7 @@ mod tests {
     fn rgb(channels: Channels, depth: Depth, samples: &[u8]) -> Vec<u8> {
         let pixel = PixelType::new(channels, depth);
         let width = samples.len() / pixel.bytes() / 2;
-        let raster = Raster { width, height: 2, pixel, samples: samples.to_vec() };
+        let raster = Raster { size: Size::new(width, 2), pixel, samples: samples.to_vec() };
         raster.into_rgb(None).unwrap().into_raw()
     }
 

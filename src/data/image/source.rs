@@ -17,7 +17,7 @@ use super::notice::Notice;
 use super::pixel::{Channels, Depth, PixelType};
 use super::profile::Conversion;
 use super::raster::Raster;
-use crate::data::foreign;
+use crate::{data::foreign, size::Size};
 
 /// Memory that one picture's samples may take: 200 megapixels of the deepest common kind, RGBA with 16 bits. Pictures
 /// are decoded one after the other, so this bounds the run as well; a decoder may need as much again for itself.
@@ -31,8 +31,8 @@ const HEAD: usize = 1024;
 
 /// What a picture's header says.
 pub struct Header {
-    /// Width and height as stored, before it is turned upright.
-    pub size: (u32, u32),
+    /// As stored, before it is turned upright.
+    pub size: Size,
     pub orientation: Orientation,
     /// How its colours become sRGB, where they are not.
     pub conversion: Option<Conversion>,
@@ -139,9 +139,8 @@ impl Source {
                 samples
             }
         };
-        let (width, height) = (header.size.0 as usize, header.size.1 as usize);
-        let pixel = header.pixel;
-        Ok((header, Raster { width, height, pixel, samples }))
+        let (size, pixel) = (header.size, header.pixel);
+        Ok((header, Raster { size, pixel, samples }))
     }
 }
 
@@ -152,7 +151,7 @@ impl Header {
         profile: Option<Vec<u8>>,
         claims: &Claims,
     ) -> Result<Self> {
-        let size = decoder.dimensions();
+        let size = Size::from(decoder.dimensions());
         check_size(size, pixel)?;
         let orientation = decoder.orientation().map_err(explain)?;
         let (conversion, colour) = colours(profile, claims.profile, pixel.channels);
@@ -175,7 +174,7 @@ impl Header {
 
     /// Bytes of all samples; [`check_size`] has bounded them.
     fn bytes(&self) -> usize {
-        self.size.0 as usize * self.size.1 as usize * self.pixel.bytes()
+        self.size.area() * self.pixel.bytes()
     }
 }
 
@@ -195,14 +194,14 @@ fn colours(profile: Option<Vec<u8>>, claimed: bool, channels: Channels) -> (Opti
     }
 }
 
-fn check_size((width, height): (u32, u32), pixel: PixelType) -> Result<()> {
-    ensure!(width > 0 && height > 0, "the picture has no pixels ({width}x{height})");
-    let pixels = u64::from(width) * u64::from(height);
+fn check_size(size: Size, pixel: PixelType) -> Result<()> {
+    ensure!(size.width > 0 && size.height > 0, "the picture has no pixels ({size})");
+    let pixels = size.width as u64 * size.height as u64;
     let bytes = pixels * pixel.bytes().max(3) as u64;
     let (mega, giga) = (|count: u64| count as f64 * 1e-6, |count: u64| count as f64 * 1e-9);
     ensure!(
         bytes <= MAX_DECODED_BYTES,
-        "it has {:.0} megapixels ({width}x{height}), {:.1} GB once decoded, and one picture may take {:.1} GB: scale \
+        "it has {:.0} megapixels ({size}), {:.1} GB once decoded, and one picture may take {:.1} GB: scale \
          it down, for instance to 4096 pixels; pictures are trained at a fraction of that",
         mega(pixels),
         giga(bytes),

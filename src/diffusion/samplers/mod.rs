@@ -16,7 +16,7 @@ mod sampler;
 mod tests;
 mod walk;
 
-pub use plan::{Plan, PlanError};
+pub use plan::{PlanError, SamplingPlan};
 pub use run::run;
 pub use sampler::Sampler;
 pub use walk::{Callbacks, ModelCall, StepReport};

@@ -1,8 +1,8 @@
 use thiserror::Error;
 
 use super::{Sampler, weighted_sum};
-use crate::diffusion::schedule::{NoiseSchedule, Prediction};
 use crate::diffusion::sigmas::{Level, ModelSigmas};
+use crate::{diffusion::schedule::NoiseSchedule, families::Prediction};
 
 /// A number of steps or a strength that a sampler cannot run.
 #[derive(Debug, Error, PartialEq)]
@@ -17,7 +17,7 @@ pub enum PlanError {
 
 /// What is known before the first call of the model: the noise levels to visit.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct SamplingPlan {
     pub(super) sampler: Sampler,
     pub(super) prediction: Prediction,
     pub(super) model: ModelSigmas,
@@ -25,7 +25,7 @@ pub struct Plan {
     pub(super) levels: Vec<Level>,
 }
 
-impl Plan {
+impl SamplingPlan {
     /// `strength` in (0, 1] is the share of the steps that is run: 1 from pure noise, less to change a picture. It is
     /// counted as diffusers does, ⌊steps·strength⌋ steps from the end.
     pub fn new(

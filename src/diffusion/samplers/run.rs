@@ -1,7 +1,7 @@
 //! From noise to latents, step by step.
 
 use super::{
-    Plan, Sampler, ddim, dpmpp_2m, dpmpp_sde, euler, heun, lcm,
+    Sampler, SamplingPlan, ddim, dpmpp_2m, dpmpp_sde, euler, heun, lcm,
     walk::{Callbacks, StepReport, Walk},
 };
 use crate::diffusion::sigmas::Level;
@@ -9,7 +9,7 @@ use crate::diffusion::sigmas::Level;
 /// Samples: `latents` holds unit normal noise and becomes the finished latents. `image` holds a picture's latents to
 /// begin from, for a plan of strength below 1.
 pub fn run<E>(
-    plan: &Plan,
+    plan: &SamplingPlan,
     image: Option<&[f32]>,
     latents: &mut Vec<f32>,
     callbacks: &mut Callbacks<E>,

@@ -1,5 +1,5 @@
-use crate::diffusion::schedule::TRAIN_TIMESTEPS;
 use crate::diffusion::sigmas::{LCM_DISTILLED_STEPS, Schedule};
+use crate::families::SD_V1;
 
 /// A sampler together with its noise schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Sampler {
     pub fn most_steps(self) -> usize {
         match self {
             Self::Lcm => LCM_DISTILLED_STEPS,
-            _ => TRAIN_TIMESTEPS,
+            _ => SD_V1.noise.timesteps,
         }
     }
 

@@ -1,7 +1,7 @@
 use serde_json::Value;
 
-use super::{Callbacks, ModelCall, Plan, Sampler, StepReport, run};
-use crate::diffusion::schedule::{NoiseSchedule, Prediction};
+use super::{Callbacks, ModelCall, Sampler, SamplingPlan, StepReport, run};
+use crate::{diffusion::schedule::NoiseSchedule, families::Prediction};
 
 /// Recorded by tools/record_samplers.py.
 fn recorded() -> Value {
@@ -23,8 +23,8 @@ fn polynomial(call: &ModelCall) -> Vec<f32> {
     call.input.iter().map(|x| answer(x) as f32).collect()
 }
 
-fn plan(sampler: Sampler, prediction: Prediction, steps: usize, strength: f64) -> Plan {
-    Plan::new(sampler, &NoiseSchedule::stable_diffusion(), prediction, steps, strength).unwrap()
+fn plan(sampler: Sampler, prediction: Prediction, steps: usize, strength: f64) -> SamplingPlan {
+    SamplingPlan::new(sampler, &NoiseSchedule::stable_diffusion(), prediction, steps, strength).unwrap()
 }
 
 /// (latents, denoised) of each step, and how often model and noise were called.
@@ -34,7 +34,7 @@ struct Sampled {
     noise_calls: usize,
 }
 
-fn sample(plan: &Plan, image: Option<&[f32]>, unit: &[f32], draws: &[Vec<f32>]) -> Sampled {
+fn sample(plan: &SamplingPlan, image: Option<&[f32]>, unit: &[f32], draws: &[Vec<f32>]) -> Sampled {
     let mut sampled = Sampled { steps: Vec::new(), model_calls: 0, noise_calls: 0 };
     let mut latents = unit.to_vec();
     let mut callbacks = Callbacks::<()> {
@@ -71,10 +71,7 @@ fn every_step_equals_diffusers() {
     let (image, unit, draws) = (numbers(&recorded["image"]), numbers(&recorded["unit"]), rows(&recorded["draws"]));
     for case in recorded["cases"].as_array().unwrap() {
         let sampler = Sampler::from_name(case["sampler"].as_str().unwrap()).unwrap();
-        let prediction = match case["prediction"].as_str().unwrap() {
-            "epsilon" => Prediction::Epsilon,
-            _ => Prediction::VPrediction,
-        };
+        let prediction = Prediction::from_name(case["prediction"].as_str().unwrap()).unwrap();
         let strength = case["strength"].as_f64().unwrap();
         let plan = plan(sampler, prediction, recorded["steps"].as_u64().unwrap() as usize, strength);
         let sampled = sample(&plan, (strength < 1.0).then_some(&image[..]), &unit, &draws);
@@ -141,7 +138,7 @@ fn strength_counts_steps_from_the_end() {
 fn steps_and_strengths_that_cannot_run_are_refused() {
     let error = |sampler, steps, strength| {
         let schedule = NoiseSchedule::stable_diffusion();
-        Plan::new(sampler, &schedule, Prediction::Epsilon, steps, strength).unwrap_err().to_string()
+        SamplingPlan::new(sampler, &schedule, Prediction::Epsilon, steps, strength).unwrap_err().to_string()
     };
     assert_eq!(error(Sampler::Lcm, 51, 1.0), "lcm takes 1 to 50 steps, not 51");
     assert_eq!(error(Sampler::Euler, 0, 1.0), "euler takes 1 to 1000 steps, not 0");

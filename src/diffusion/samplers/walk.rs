@@ -1,8 +1,8 @@
 //! A sampling under way: what samplers call, and what they ask of it.
 
-use super::{Plan, weighted_sum};
-use crate::diffusion::schedule::Prediction;
+use super::{SamplingPlan, weighted_sum};
 use crate::diffusion::sigmas::Level;
+use crate::families::Prediction;
 
 /// One call of the U-Net.
 pub struct ModelCall<'a> {
@@ -36,7 +36,7 @@ pub struct Callbacks<'a, E> {
 
 /// A sampling under way.
 pub(super) struct Walk<'a, 'b, E> {
-    pub plan: &'a Plan,
+    pub plan: &'a SamplingPlan,
     pub callbacks: &'a mut Callbacks<'b, E>,
     pub calls: usize,
     /// Where the step before began, and its estimate there.

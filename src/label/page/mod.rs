@@ -11,6 +11,7 @@ use serde_json::{json, to_string};
 
 use crate::data::folder::folder_name;
 use crate::data::resize::RgbPicture;
+use crate::size::Size;
 use crate::weights::write_atomically;
 use thumbnail::thumbnail;
 
@@ -41,8 +42,8 @@ struct EntryData<'a> {
     caption: &'a str,
     tags: &'a [(String, String)],
     near: &'a [String],
-    /// Width and height of the thumbnail.
-    size: [usize; 2],
+    /// Of the thumbnail.
+    size: Size,
     /// The thumbnail, a JPEG in base64.
     jpeg: String,
 }
@@ -145,7 +146,7 @@ mod tests {
         let [first, second] = &data["pictures"].as_array().unwrap()[..] else { panic!("two pictures") };
         assert_eq!((&first["name"], &first["caption"]), (&json!("a.png"), &json!(odd)));
         assert_eq!((&first["tags"], &first["near"]), (&json!([["peony", "牡丹"]]), &json!(["b.png"])));
-        assert_eq!(first["size"], json!([320, 160]));
+        assert_eq!(first["size"], json!({ "width": 320, "height": 160 }));
         assert!(second["jpeg"].as_str().unwrap().starts_with("/9j/"), "a JPEG");
     }
 

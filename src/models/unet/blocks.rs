@@ -28,8 +28,8 @@ struct Layer {
 impl Layer {
     fn new(builder: &Builder<'_>, index: usize, in_channels: usize, level: usize, config: &UNetConfig) -> Self {
         let width = config.block_out_channels[level];
-        let resnet = builder.pp(format!("resnets.{index}"));
-        let attention = builder.pp(format!("attentions.{index}"));
+        let resnet = builder.child(format!("resnets.{index}"));
+        let attention = builder.child(format!("attentions.{index}"));
         Self {
             resnet: ResnetBlock::new(&resnet, in_channels, width, Some(config.time_width()), EPS),
             attention: config.has_attention(level).then(|| Transformer::new(&attention, width, config)),
@@ -57,7 +57,7 @@ pub(super) struct DownBlock {
 impl DownBlock {
     pub fn all(builder: &Builder<'_>, config: &UNetConfig) -> Vec<Self> {
         (0..config.levels())
-            .map(|level| Self::new(&builder.pp(format!("down_blocks.{level}")), level, config))
+            .map(|level| Self::new(&builder.child(format!("down_blocks.{level}")), level, config))
             .collect()
     }
 
@@ -67,7 +67,7 @@ impl DownBlock {
         let in_channels = |index| if index == 0 { incoming } else { width };
         let layers =
             (0..config.layers_per_block).map(|index| Layer::new(builder, index, in_channels(index), level, config));
-        let downsampler = || Conv3x3::new(&builder.pp("downsamplers.0.conv"), width, width, ConvGeometry::Down);
+        let downsampler = || Conv3x3::new(&builder.child("downsamplers.0.conv"), width, width, ConvGeometry::Down);
         Self {
             path: builder.path().to_owned(),
             layers: layers.collect(),
@@ -110,12 +110,12 @@ impl MidBlock {
     pub fn new(builder: &Builder<'_>, config: &UNetConfig) -> Self {
         let width = config.block_out_channels[config.levels() - 1];
         let resnet = |index| {
-            ResnetBlock::new(&builder.pp(format!("resnets.{index}")), width, width, Some(config.time_width()), EPS)
+            ResnetBlock::new(&builder.child(format!("resnets.{index}")), width, width, Some(config.time_width()), EPS)
         };
         Self {
             path: builder.path().to_owned(),
             first: resnet(0),
-            attention: Transformer::new(&builder.pp("attentions.0"), width, config),
+            attention: Transformer::new(&builder.child("attentions.0"), width, config),
             last: resnet(1),
         }
     }
@@ -142,7 +142,9 @@ pub(super) struct UpBlock {
 
 impl UpBlock {
     pub fn all(builder: &Builder<'_>, config: &UNetConfig) -> Vec<Self> {
-        (0..config.levels()).map(|index| Self::new(&builder.pp(format!("up_blocks.{index}")), index, config)).collect()
+        (0..config.levels())
+            .map(|index| Self::new(&builder.child(format!("up_blocks.{index}")), index, config))
+            .collect()
     }
 
     /// Up block `index` works at level `levels − 1 − index`; its resnets take a skip each.
@@ -159,7 +161,7 @@ impl UpBlock {
         };
         let layers = (0..count).map(|layer| Layer::new(builder, layer, in_channels(layer), level, config));
         let upsampler =
-            || Conv3x3::new(&builder.pp("upsamplers.0.conv"), widths[level], widths[level], ConvGeometry::Same);
+            || Conv3x3::new(&builder.child("upsamplers.0.conv"), widths[level], widths[level], ConvGeometry::Same);
         Self { path: builder.path().to_owned(), layers: layers.collect(), upsampler: (level > 0).then(upsampler) }
     }
 

@@ -1,6 +1,7 @@
 //! Widths of a U-Net, read off a checkpoint.
 
 use crate::{
+    families::SD_V1,
     models::shapes::{ShapeError, Shapes},
     weights::PartTensors,
 };
@@ -25,8 +26,8 @@ impl UNetConfig {
     /// The widths of Stable Diffusion v1.
     pub fn stable_diffusion_v1() -> Self {
         Self {
-            in_channels: 4,
-            out_channels: 4,
+            in_channels: SD_V1.latent.channels,
+            out_channels: SD_V1.latent.channels,
             block_out_channels: vec![320, 640, 1280, 1280],
             layers_per_block: 2,
             cross_attention_dim: 768,

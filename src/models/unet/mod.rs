@@ -46,16 +46,16 @@ impl UNet {
     pub fn new(builder: &Builder<'_>, config: UNetConfig) -> Self {
         let first = config.block_out_channels[0];
         let time = config.time_width();
-        let embedding = builder.pp("time_embedding");
+        let embedding = builder.child("time_embedding");
         Self {
-            time_linear_1: Linear::new(&embedding.pp("linear_1"), first, time),
-            time_linear_2: Linear::new(&embedding.pp("linear_2"), time, time),
-            conv_in: Conv3x3::new(&builder.pp("conv_in"), config.in_channels, first, ConvGeometry::Same),
+            time_linear_1: Linear::new(&embedding.child("linear_1"), first, time),
+            time_linear_2: Linear::new(&embedding.child("linear_2"), time, time),
+            conv_in: Conv3x3::new(&builder.child("conv_in"), config.in_channels, first, ConvGeometry::Same),
             down_blocks: DownBlock::all(builder, &config),
-            mid_block: MidBlock::new(&builder.pp("mid_block"), &config),
+            mid_block: MidBlock::new(&builder.child("mid_block"), &config),
             up_blocks: UpBlock::all(builder, &config),
-            conv_norm_out: GroupNorm::new(&builder.pp("conv_norm_out"), first, EPS),
-            conv_out: Conv3x3::new(&builder.pp("conv_out"), first, config.out_channels, ConvGeometry::Same),
+            conv_norm_out: GroupNorm::new(&builder.child("conv_norm_out"), first, EPS),
+            conv_out: Conv3x3::new(&builder.child("conv_out"), first, config.out_channels, ConvGeometry::Same),
             config,
         }
     }

@@ -36,10 +36,10 @@ impl Transformer {
     pub fn new(builder: &Builder<'_>, width: usize, config: &UNetConfig) -> Self {
         Self {
             path: builder.path().to_owned(),
-            norm: GroupNorm::new(&builder.pp("norm"), width, EPS),
-            proj_in: Linear::new(&builder.pp("proj_in"), width, width),
-            block: TransformerBlock::new(&builder.pp("transformer_blocks.0"), width, config),
-            proj_out: Linear::new(&builder.pp("proj_out"), width, width),
+            norm: GroupNorm::new(&builder.child("norm"), width, EPS),
+            proj_in: Linear::new(&builder.child("proj_in"), width, width),
+            block: TransformerBlock::new(&builder.child("transformer_blocks.0"), width, config),
+            proj_out: Linear::new(&builder.child("proj_out"), width, width),
         }
     }
 
@@ -66,12 +66,12 @@ impl TransformerBlock {
     fn new(builder: &Builder<'_>, width: usize, config: &UNetConfig) -> Self {
         Self {
             path: builder.path().to_owned(),
-            norm1: LayerNorm::new(&builder.pp("norm1"), width),
-            attn1: Attention::new(&builder.pp("attn1"), width, width, config.heads),
-            norm2: LayerNorm::new(&builder.pp("norm2"), width),
-            attn2: Attention::new(&builder.pp("attn2"), width, config.cross_attention_dim, config.heads),
-            norm3: LayerNorm::new(&builder.pp("norm3"), width),
-            ff: GegluFeedForward::new(&builder.pp("ff"), width),
+            norm1: LayerNorm::new(&builder.child("norm1"), width),
+            attn1: Attention::new(&builder.child("attn1"), width, width, config.heads),
+            norm2: LayerNorm::new(&builder.child("norm2"), width),
+            attn2: Attention::new(&builder.child("attn2"), width, config.cross_attention_dim, config.heads),
+            norm3: LayerNorm::new(&builder.child("norm3"), width),
+            ff: GegluFeedForward::new(&builder.child("ff"), width),
         }
     }
 

@@ -211,7 +211,7 @@ impl Loop<'_, '_> {
         Ok(false)
     }
 
-    /// Hands a step to the device. The one before, if there is one, still runs while this one is prepared; its numbers
+    /// Hands a step to the device. The one before, if there is one, still runs while this one is written; its numbers
     /// are waited for once the device has this one's gradients to compute, and before anything is updated with them.
     fn step(&mut self, epoch: u32, step: u32, update: &Update, before: Option<StepInFlight>) -> Result<StepInFlight> {
         let Engine { gpu, programs, store, .. } = *self.engine;
@@ -225,9 +225,9 @@ impl Loop<'_, '_> {
         }
         self.finish(before)?;
         let (numbers, lr) = self.task.numbers(step, step - self.left_out);
-        let update_result = programs.update(gpu, store, &numbers);
+        let pending = programs.update(gpu, store, &numbers);
         let images = update.iter().map(Vec::len).sum::<usize>() as u32;
-        Ok(StepInFlight { step, epoch, images, lr, micro_batches, losses, update: update_result })
+        Ok(StepInFlight { step, epoch, images, lr, micro_batches, losses, update: pending })
     }
 
     /// Waits for a step's numbers, and tells them.

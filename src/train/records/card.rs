@@ -8,10 +8,7 @@ use image::{RgbImage, imageops};
 use serde_json::json;
 
 use crate::{
-    config::{Provenance, Resolution},
-    data::image::prepare,
-    sample::png,
-    weights::write_atomically,
+    config::Provenance, data::image::load_at_size, families::SD_V1, sample::png, size::Size, weights::write_atomically,
 };
 
 /// The strength to begin with: what WebUIs put into the prompt when the card is clicked.
@@ -21,12 +18,7 @@ pub const PREFERRED_WEIGHT: f64 = 0.8;
 ///
 /// # Errors
 /// Trouble with the disk, or with a picture.
-pub(in crate::train) fn write(
-    file: &Path,
-    provenance: &Provenance,
-    pictures: &[&Path],
-    size: Resolution,
-) -> Result<()> {
+pub(in crate::train) fn write(file: &Path, provenance: &Provenance, pictures: &[&Path], size: Size) -> Result<()> {
     let [words, preview] = ["json", "preview.png"].map(|extension| file.with_extension(extension));
     if !words.exists() {
         let text = serde_json::to_vec_pretty(&facts(provenance))?;
@@ -46,7 +38,7 @@ fn facts(provenance: &Provenance) -> serde_json::Value {
     let notes: Vec<String> = [author, license].into_iter().flatten().collect();
     json!({
         "description": provenance.description.clone().unwrap_or_default(),
-        "sd version": "SD1",
+        "sd version": SD_V1.labels.card,
         "activation text": provenance.trigger_phrase.clone().unwrap_or_default(),
         "preferred weight": PREFERRED_WEIGHT,
         "negative text": "",
@@ -55,15 +47,17 @@ fn facts(provenance: &Provenance) -> serde_json::Value {
 }
 
 /// One picture, or four of them in two rows, in all as large as a training picture.
-fn sheet(pictures: &[&Path], size: Resolution) -> Result<RgbImage> {
+fn sheet(pictures: &[&Path], size: Size) -> Result<RgbImage> {
     let per_side = if pictures.len() < 4 { 1 } else { 2 };
-    let (width, height) = (size.width / per_side, size.height / per_side);
-    let mut sheet = RgbImage::new(width * per_side, height * per_side);
+    let size = size.cells(per_side);
+    let (width, height) = (size.width as u32, size.height as u32);
+    let mut sheet = RgbImage::new(width * per_side as u32, height * per_side as u32);
     for cell in 0..per_side * per_side {
-        let chosen = cell as usize * pictures.len() / (per_side * per_side) as usize;
-        let picture = prepare(pictures[chosen], width as usize, height as usize)?;
+        let chosen = cell * pictures.len() / (per_side * per_side);
+        let picture = load_at_size(pictures[chosen], size)?;
         let tile = RgbImage::from_raw(width, height, picture.rgb).expect("a picture has the size it was brought to");
-        imageops::replace(&mut sheet, &tile, (cell % per_side * width).into(), (cell / per_side * height).into());
+        let (left, top) = (cell % per_side * size.width, cell / per_side * size.height);
+        imageops::replace(&mut sheet, &tile, left as i64, top as i64);
     }
     Ok(sheet)
 }
@@ -74,7 +68,7 @@ mod tests {
     use image::Rgb;
     use std::path::PathBuf;
 
-    const SIZE: Resolution = Resolution { width: 16, height: 24 };
+    const SIZE: Size = Size::new(16, 24);
     const COLOURS: [[u8; 3]; 4] = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [9, 9, 9]];
 
     fn pictures(folder: &Path) -> Vec<PathBuf> {

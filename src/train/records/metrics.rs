@@ -3,7 +3,7 @@
 //! Each line and event is with the operating system before the call returns: a crash of the program loses none.
 
 use super::tensorboard::EventWriter;
-use crate::train::events::StepRecord;
+use crate::{size::Size, train::events::StepRecord};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
@@ -64,11 +64,11 @@ impl Metrics {
         self.events.as_mut().map_or(Ok(()), |events| events.text(tag, markdown, 0))
     }
 
-    /// A PNG file of `size`, width and height, for TensorBoard, after `step` steps.
+    /// A PNG file of `size` pixels, for TensorBoard, after `step` steps.
     ///
     /// # Errors
     /// The event file cannot be written.
-    pub fn picture(&mut self, tag: &str, png: &[u8], size: (u32, u32), step: u32) -> Result<()> {
+    pub fn picture(&mut self, tag: &str, png: &[u8], size: Size, step: u32) -> Result<()> {
         self.events.as_mut().map_or(Ok(()), |events| events.picture(tag, png, size, step))
     }
 

@@ -10,11 +10,12 @@ use anyhow::{Context, Result};
 use crate::{
     config::{self, NetworkType, TrainConfig},
     data::sheet::DataSheet,
+    families::Prediction,
     weights::{
         Checkpoint,
         lora::{
-            AdapterModule, Algorithm, BucketCount, DatasetDir, LoraMetadata, LossMetadata, NetworkMetadata,
-            SavePrecision, diffusers_lacks, write_diffusers, write_kohya,
+            AdapterModule, Algorithm, BucketCount, DatasetDir, FloatType, LoraMetadata, LossMetadata, NetworkMetadata,
+            diffusers_lacks, write_diffusers, write_kohya,
         },
         write_atomically,
     },
@@ -24,7 +25,7 @@ use crate::{
 pub struct Output {
     folder: PathBuf,
     name: String,
-    precision: SavePrecision,
+    precision: FloatType,
     metadata: LoraMetadata,
 }
 
@@ -96,11 +97,11 @@ pub struct RunLength {
 }
 
 /// The precision of LoRA files, in the writer's terms.
-pub(in crate::train) fn save_precision(config: &TrainConfig) -> SavePrecision {
+pub(in crate::train) fn save_precision(config: &TrainConfig) -> FloatType {
     match config.save_precision {
-        config::SavePrecision::Float => SavePrecision::F32,
-        config::SavePrecision::Fp16 => SavePrecision::F16,
-        config::SavePrecision::Bf16 => SavePrecision::BF16,
+        config::SavePrecision::Float => FloatType::F32,
+        config::SavePrecision::Fp16 => FloatType::F16,
+        config::SavePrecision::Bf16 => FloatType::BF16,
     }
 }
 
@@ -124,7 +125,6 @@ pub(super) fn now() -> f64 {
 }
 
 fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, run: &RunLength) -> LoraMetadata {
-    let size = (config.resolution.width as usize, config.resolution.height as usize);
     let dirs = sheet
         .folders
         .iter()
@@ -136,10 +136,10 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         base_model_hashes: checkpoint.hashes().cloned(),
         rank: config.lora_rank as usize,
         alpha: config.lora_alpha as f32,
-        resolution: size,
+        resolution: config.resolution,
         num_train_images: sheet.shown_per_epoch,
         num_batches_per_epoch: run.batches_per_epoch,
-        buckets: vec![BucketCount { width: size.0, height: size.1, count: sheet.shown_per_epoch }],
+        buckets: vec![BucketCount { size: config.resolution, count: sheet.shown_per_epoch }],
         dataset_dirs: dirs.collect(),
         tag_frequency: tags.collect(),
         started_at: now(),
@@ -157,7 +157,7 @@ fn metadata(config: &TrainConfig, checkpoint: &Checkpoint, sheet: &DataSheet, ru
         gradient_accumulation_steps: config.gradient_accumulation_steps as usize,
         mixed_precision: if config.mixed_precision == config::MixedPrecision::Fp16 { "fp16" } else { "no" }.to_owned(),
         loss: loss_metadata(config),
-        v_prediction: config.prediction_type == config::PredictionType::VPrediction,
+        v_prediction: config.prediction_type == Prediction::VPrediction,
         clip_skip: config.clip_skip as usize,
         author: config.provenance.author.clone(),
         description: config.provenance.description.clone(),

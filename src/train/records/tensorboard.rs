@@ -2,6 +2,7 @@
 //!
 //! Message and field numbers are those of TensorFlow's `event.proto`, `summary.proto` and `tensor.proto`.
 
+use crate::size::Size;
 use anyhow::{Context, Result};
 use std::{
     fs::{self, File},
@@ -62,15 +63,15 @@ impl EventWriter {
         self.write_summary(step, value)
     }
 
-    /// A PNG file of `width` by `height` pixels, shown under the tab Images.
+    /// A PNG file of `size` pixels, shown under the tab Images.
     ///
     /// # Errors
     /// The file cannot be written (a full disk).
-    pub fn picture(&mut self, tag: &str, png: &[u8], (width, height): (u32, u32), step: u32) -> Result<()> {
+    pub fn picture(&mut self, tag: &str, png: &[u8], size: Size, step: u32) -> Result<()> {
         const RGB: u64 = 3;
         let picture = Message::default()
-            .varint(picture::HEIGHT, u64::from(height))
-            .varint(picture::WIDTH, u64::from(width))
+            .varint(picture::HEIGHT, size.height as u64)
+            .varint(picture::WIDTH, size.width as u64)
             .varint(picture::COLOURS, RGB)
             .bytes(picture::ENCODED, png);
         self.write_summary(step, Message::default().bytes(value::TAG, tag.as_bytes()).message(value::PICTURE, picture))
@@ -267,7 +268,7 @@ mod tests {
     fn a_picture_event_has_the_documented_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let mut writer = EventWriter::create(folder.path()).unwrap();
-        writer.picture("samples", b"PNG", (300, 2), 1).unwrap();
+        writer.picture("samples", b"PNG", Size::new(300, 2), 1).unwrap();
         let event = &records(&fs::read(&writer.path).unwrap())[1];
         let picture = b"\x22\x0c\x08\x02\x10\xac\x02\x18\x03\x22\x03PNG";
         assert!(event.ends_with(&[&b"\x0a\x07samples"[..], picture].concat()), "{event:?}");

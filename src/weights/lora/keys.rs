@@ -1,5 +1,7 @@
 //! Tensor names in LoRA files: built for two layouts, understood for all.
 
+use crate::families::{LoraPrefixes, SD_V1};
+
 use super::{DOWN, MAGNITUDE, Part, UP};
 
 /// Which of a module's tensors a key names.
@@ -21,14 +23,13 @@ pub(super) enum ModuleName {
     Dotted(Part, String),
 }
 
-const UNET_FLAT: &str = "lora_unet_";
-const TEXT_FLAT: &str = "lora_te_";
+const FLAT: LoraPrefixes = SD_V1.lora_prefixes;
 
 /// kohya's name of a module: a prefix, then the diffusers path with underscores for dots.
 pub(super) fn kohya_name(part: Part, path: &str) -> String {
     let prefix = match part {
-        Part::Unet => UNET_FLAT,
-        Part::TextEncoder => TEXT_FLAT,
+        Part::Unet => FLAT.unet,
+        Part::TextEncoder => FLAT.text_encoder,
     };
     format!("{prefix}{}", path.replace('.', "_"))
 }
@@ -95,7 +96,7 @@ pub(super) fn parse(key: &str) -> Option<(ModuleName, Role)> {
     let plain = ENDS.iter().find_map(|(end, role)| Some((key.strip_suffix(end)?, *role)));
     let factor = || FACTOR_ENDS.iter().find_map(|(end, name)| Some((key.strip_suffix(end)?, Role::Factor(name))));
     let (module, role) = plain.or_else(factor)?;
-    if module.starts_with(UNET_FLAT) || module.starts_with(TEXT_FLAT) {
+    if module.starts_with(FLAT.unet) || module.starts_with(FLAT.text_encoder) {
         return Some((ModuleName::Flat(module.to_owned()), role));
     }
     let (part, path) = split_part(module.strip_prefix("base_model.model.").unwrap_or(module));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::weights::hashing::ModelHashes;
+use crate::{families::SD_V1, size::Size, weights::hashing::ModelHashes};
 
 use super::network_metadata::NetworkMetadata;
 use super::{
@@ -16,9 +16,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketCount {
     /// Pixels.
-    pub width: usize,
-    /// Pixels.
-    pub height: usize,
+    pub size: Size,
     /// Pictures, each counted as often as it is repeated.
     pub count: usize,
 }
@@ -40,8 +38,8 @@ pub struct LoraMetadata {
     pub base_model_hashes: Option<ModelHashes>,
     pub rank: usize,
     pub alpha: f32,
-    /// Width, height in pixels.
-    pub resolution: (usize, usize),
+    /// Pixels.
+    pub resolution: Size,
     /// Each counted as often as it is repeated.
     pub num_train_images: usize,
     /// Each counted as often as it is repeated.
@@ -98,7 +96,7 @@ impl LoraMetadata {
     fn sizes(&self) -> Vec<(&'static str, String)> {
         vec![
             ("ss_v2", python_bool(false)),
-            ("ss_base_model_version", "sd_v1".to_owned()),
+            ("ss_base_model_version", SD_V1.labels.base_model_version.to_owned()),
             ("ss_network_dim", self.rank.to_string()),
             ("ss_network_alpha", python_float(f64::from(self.alpha))),
         ]
@@ -144,7 +142,7 @@ impl LoraMetadata {
     }
 
     fn data(&self) -> Vec<(&'static str, String)> {
-        let (width, height) = self.resolution;
+        let Size { width, height } = self.resolution;
         vec![
             ("ss_resolution", format!("({width}, {height})")),
             ("ss_num_train_images", self.num_train_images.to_string()),
@@ -159,7 +157,7 @@ impl LoraMetadata {
 
     fn bucket_info(&self) -> Value {
         let bucket = |(index, bucket): (usize, &BucketCount)| {
-            let entry = json!({"resolution": [bucket.width, bucket.height], "count": bucket.count});
+            let entry = json!({"resolution": [bucket.size.width, bucket.size.height], "count": bucket.count});
             (index.to_string(), entry)
         };
         let buckets: serde_json::Map<String, Value> = self.buckets.iter().enumerate().map(bucket).collect();
@@ -178,11 +176,11 @@ impl LoraMetadata {
 
     /// <https://github.com/Stability-AI/ModelSpec>, as sd-scripts fills it for such a LoRA.
     fn modelspec(&self) -> Vec<(&'static str, String)> {
-        let (width, height) = self.resolution;
+        let Size { width, height } = self.resolution;
         let prediction_type = if self.v_prediction { "v" } else { "epsilon" };
         let mut entries = vec![
             ("modelspec.sai_model_spec", "1.0.1".to_owned()),
-            ("modelspec.architecture", "stable-diffusion-v1/lora".to_owned()),
+            ("modelspec.architecture", format!("{}/lora", SD_V1.labels.architecture)),
             ("modelspec.implementation", "diffusers".to_owned()),
             ("modelspec.title", self.output_name.clone()),
             ("modelspec.resolution", format!("{width}x{height}")),
@@ -236,8 +234,8 @@ mod tests {
     #[test]
     fn data_is_told_in_sd_scripts_json() {
         let metadata = LoraMetadata {
-            resolution: (512, 768),
-            buckets: vec![BucketCount { width: 512, height: 768, count: 3 }],
+            resolution: Size::new(512, 768),
+            buckets: vec![BucketCount { size: Size::new(512, 768), count: 3 }],
             dataset_dirs: [("5_peony".to_owned(), DatasetDir { n_repeats: 5, img_count: 2 })].into(),
             tag_frequency: [("5_peony".to_owned(), [("peony".to_owned(), 2)].into())].into(),
             text_encoder_lr: Some(1e-5),

@@ -23,7 +23,7 @@ pub use metadata::{BucketCount, DatasetDir, LoraMetadata};
 pub use network_metadata::{Algorithm, NetworkMetadata};
 pub use read::{LoraFileContents, read, read_any};
 pub use read_adapters::{AdapterFileContents, read_adapters};
-pub use write::{SavePrecision, diffusers_lacks, write_diffusers, write_kohya};
+pub use write::{FloatType, diffusers_lacks, write_diffusers, write_kohya};
 
 /// The LoRA of one linear layer or 1×1 convolution.
 #[derive(Clone, Debug, PartialEq)]

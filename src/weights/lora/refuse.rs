@@ -2,6 +2,8 @@
 
 use anyhow::{Result, bail};
 
+use crate::families::SD_V1;
+
 const SDXL: &str = "Stable Diffusion XL";
 const NEWER: &str = "a transformer model (SD3, Flux or alike)";
 
@@ -42,7 +44,7 @@ const UNKNOWN_ENDS: [&str; 2] = [".diff", ".diff_b"];
 pub(super) fn other_families<'a>(keys: impl Iterator<Item = &'a str>) -> Result<()> {
     for key in keys {
         if let Some(family) = find(&OTHER_FAMILIES, key) {
-            bail!("it is a LoRA for {family}, not for Stable Diffusion 1.x ({key})");
+            bail!("it is a LoRA for {family}, not for {} ({key})", SD_V1.name);
         }
         if let Some(adapter) = find(&UNKNOWN, key) {
             bail!("it holds {adapter} ({key}), which cannot be used");

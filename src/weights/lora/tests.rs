@@ -74,7 +74,7 @@ fn read_error(names: &[&str], shape: &[usize]) -> String {
 fn a_kohya_file_comes_back_as_it_was() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("peony.safetensors");
-    for precision in [SavePrecision::F32, SavePrecision::F16, SavePrecision::BF16] {
+    for precision in [FloatType::F32, FloatType::F16, FloatType::BF16] {
         write_kohya(&path, &adapters(&loras()), &metadata(), precision)?;
         let contents = read(&path, &known())?;
         assert_eq!(contents.modules, loras());
@@ -88,7 +88,7 @@ fn a_kohya_file_comes_back_as_it_was() -> Result<()> {
 fn a_kohya_file_holds_kohya_keys_only() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("peony.safetensors");
-    write_kohya(&path, &adapters(&loras()), &metadata(), SavePrecision::F16)?;
+    write_kohya(&path, &adapters(&loras()), &metadata(), FloatType::F16)?;
     let file = SafetensorsFile::open(&path)?;
     assert_eq!(file.tensors().count(), 3 * loras().len());
     for tensor in file.tensors() {
@@ -108,7 +108,7 @@ fn hashes_cover_tensors_and_training_metadata_only() -> Result<()> {
     // Wide enough to fill the legacy hash's window, which begins after the first MiB.
     let wide = lora(&Site { in_features: 150_000, ..module(Part::Unet, QUERY, false) });
     let written = |metadata: LoraMetadata| -> Result<SafetensorsFile> {
-        write_kohya(&path, &[wide.clone().into()], &metadata, SavePrecision::F32)?;
+        write_kohya(&path, &[wide.clone().into()], &metadata, FloatType::F32)?;
         SafetensorsFile::open(&path)
     };
     let file = written(metadata())?;
@@ -128,7 +128,7 @@ fn hashes_cover_tensors_and_training_metadata_only() -> Result<()> {
 fn a_diffusers_file_has_alpha_folded_in() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("pytorch_lora_weights.safetensors");
-    write_diffusers(&path, &adapters(&loras()), SavePrecision::F32)?;
+    write_diffusers(&path, &adapters(&loras()), FloatType::F32)?;
     let contents = read(&path, &known())?;
     assert!(contents.warnings.is_empty(), "{:?}", contents.warnings);
     for (read, original) in contents.modules.iter().zip(loras()) {
@@ -177,9 +177,9 @@ fn values_that_are_not_numbers_are_never_written() -> Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("peony.safetensors");
     for (value, precision, expected) in [
-        (f32::NAN, SavePrecision::F32, "holds NaN at element 4"),
-        (7e4, SavePrecision::F16, "70000 at element 4, too large for F16"),
-        (f32::MAX, SavePrecision::BF16, "too large for BF16"),
+        (f32::NAN, FloatType::F32, "holds NaN at element 4"),
+        (7e4, FloatType::F16, "70000 at element 4, too large for F16"),
+        (f32::MAX, FloatType::BF16, "too large for BF16"),
     ] {
         let mut loras = loras();
         loras[1].up[4] = value;

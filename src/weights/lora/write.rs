@@ -17,13 +17,13 @@ use crate::weights::safetensors_write::{OwnedTensor, encode, write_safetensors};
 
 /// How LoRA matrices are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SavePrecision {
+pub enum FloatType {
     F32,
     F16,
     BF16,
 }
 
-impl SavePrecision {
+impl FloatType {
     /// `value` as a file of this precision would give it back.
     pub fn rounded(self, value: f32) -> f32 {
         match self {
@@ -34,12 +34,12 @@ impl SavePrecision {
     }
 }
 
-impl From<SavePrecision> for StorageType {
-    fn from(precision: SavePrecision) -> Self {
+impl From<FloatType> for StorageType {
+    fn from(precision: FloatType) -> Self {
         match precision {
-            SavePrecision::F32 => Self::F32,
-            SavePrecision::F16 => Self::F16,
-            SavePrecision::BF16 => Self::BF16,
+            FloatType::F32 => Self::F32,
+            FloatType::F16 => Self::F16,
+            FloatType::BF16 => Self::BF16,
         }
     }
 }
@@ -54,7 +54,7 @@ pub fn write_kohya(
     path: &Path,
     modules: &[AdapterModule],
     metadata: &LoraMetadata,
-    precision: SavePrecision,
+    precision: FloatType,
 ) -> Result<()> {
     let mut tensors =
         all_tensors(modules, kohya_tensors, precision).with_context(|| format!("cannot write {}", path.display()))?;
@@ -68,7 +68,7 @@ pub fn write_kohya(
 ///
 /// # Errors
 /// As [`write_kohya`].
-pub fn write_diffusers(path: &Path, modules: &[AdapterModule], precision: SavePrecision) -> Result<()> {
+pub fn write_diffusers(path: &Path, modules: &[AdapterModule], precision: FloatType) -> Result<()> {
     let tensors = all_tensors(modules, diffusers_tensors, precision)
         .with_context(|| format!("cannot write {}", path.display()))?;
     let metadata = BTreeMap::from([
@@ -78,13 +78,9 @@ pub fn write_diffusers(path: &Path, modules: &[AdapterModule], precision: SavePr
     write_safetensors(path, tensors, &metadata)
 }
 
-type ModuleTensors = fn(&AdapterModule, SavePrecision) -> Result<Vec<OwnedTensor>>;
+type ModuleTensors = fn(&AdapterModule, FloatType) -> Result<Vec<OwnedTensor>>;
 
-fn all_tensors(
-    modules: &[AdapterModule],
-    tensors_of: ModuleTensors,
-    precision: SavePrecision,
-) -> Result<Vec<OwnedTensor>> {
+fn all_tensors(modules: &[AdapterModule], tensors_of: ModuleTensors, precision: FloatType) -> Result<Vec<OwnedTensor>> {
     let mut tensors = Vec::new();
     for module in modules {
         tensors.extend(tensors_of(module, precision)?);
@@ -92,17 +88,17 @@ fn all_tensors(
     Ok(tensors)
 }
 
-fn kohya_tensors(module: &AdapterModule, precision: SavePrecision) -> Result<Vec<OwnedTensor>> {
+fn kohya_tensors(module: &AdapterModule, precision: FloatType) -> Result<Vec<OwnedTensor>> {
     let name = keys::kohya_name(module.site.part, &module.site.path);
     let mut tensors = Vec::with_capacity(module.tensors.len() + 1);
     for AdapterTensor { name: end, shape, values } in &module.tensors {
         tensors.push(stored(format!("{name}.{end}"), shape.clone(), values, precision)?);
     }
-    tensors.push(stored(format!("{name}.alpha"), Vec::new(), &[module.alpha], SavePrecision::F32)?);
+    tensors.push(stored(format!("{name}.alpha"), Vec::new(), &[module.alpha], FloatType::F32)?);
     Ok(tensors)
 }
 
-fn diffusers_tensors(module: &AdapterModule, precision: SavePrecision) -> Result<Vec<OwnedTensor>> {
+fn diffusers_tensors(module: &AdapterModule, precision: FloatType) -> Result<Vec<OwnedTensor>> {
     let Site { part, path, .. } = &module.site;
     let scale = module.alpha / module.rank as f32;
     let mut tensors = Vec::with_capacity(module.tensors.len());
@@ -134,7 +130,7 @@ pub fn diffusers_lacks(modules: &[AdapterModule]) -> Option<&'static str> {
 }
 
 /// A tensor in its final bytes, refused if any of them is not a number.
-fn stored(name: String, shape: Vec<usize>, values: &[f32], precision: SavePrecision) -> Result<OwnedTensor> {
+fn stored(name: String, shape: Vec<usize>, values: &[f32], precision: FloatType) -> Result<OwnedTensor> {
     assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: shape {shape:?}");
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
         bail!("{name} holds {} at element {index}: nothing was written", values[index]);
@@ -157,15 +153,15 @@ fn stored(name: String, shape: Vec<usize>, values: &[f32], precision: SavePrecis
     }
 }
 
-fn to_bytes(values: &[f32], precision: SavePrecision) -> Vec<u8> {
+fn to_bytes(values: &[f32], precision: FloatType) -> Vec<u8> {
     match precision {
-        SavePrecision::F32 => bytemuck::cast_slice(values).to_vec(),
-        SavePrecision::F16 => {
+        FloatType::F32 => bytemuck::cast_slice(values).to_vec(),
+        FloatType::F16 => {
             let mut halves = vec![f16::ZERO; values.len()];
             halves.convert_from_f32_slice(values);
             bytemuck::cast_slice(&halves).to_vec()
         }
-        SavePrecision::BF16 => {
+        FloatType::BF16 => {
             let mut halves = vec![bf16::ZERO; values.len()];
             halves.convert_from_f32_slice(values);
             bytemuck::cast_slice(&halves).to_vec()

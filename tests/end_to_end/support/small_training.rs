@@ -3,11 +3,12 @@
 use lora_wgpu::{
     adapters::{AdapterSet, Group, Kind, SitePlan, is_target},
     config::{LoraTarget, OptimizerSettings},
-    diffusion::Prediction,
+    families::Prediction,
     gpu::Gpu,
     models::{UNet, UNetConfig},
     nn::{Builder, Weight},
     optim::Optimizer,
+    size::Size,
     tape::{Checkpointing, DType},
     train::{
         engine::{LossScale, Programs, UpdateResult},
@@ -22,7 +23,7 @@ use lora_wgpu::{
 use super::synthetic::{checkpoint, uniform};
 
 // Latents of the last level are more than one: a softmax over one key teaches q and k nothing.
-const SHAPE: StepShape = StepShape { batch: 1, height: 16, width: 16, tokens: 77 };
+const SHAPE: StepShape = StepShape { batch: 1, size: Size::square(16), tokens: 77 };
 const LATENTS: usize = 16 * 16 * 4;
 
 pub struct SmallTraining {
@@ -41,7 +42,7 @@ impl SmallTraining {
         let checkpoint = Checkpoint::open(checkpoint(), None).expect("the synthetic checkpoint");
         let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
         let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet).expect("its widths"));
-        let built = builder.finish("U-Net").expect("a complete U-Net");
+        let built = builder.finish("the family", "U-Net").expect("a complete U-Net");
         built.upload(gpu, |_| {}).expect("memory for a small U-Net");
         let sites = built.sites.iter().filter(|site| is_target(LoraTarget::Attention, site));
         let sites = sites.map(|site| SitePlan::plain(site.clone(), 4, 4.0)).collect();

@@ -3,19 +3,19 @@
 use crate::{
     config::TrainConfig,
     diffusion::{
-        Latent, LatentSize,
+        Latent, LatentShape,
         random::{probe_noise, training_timestep},
     },
     train::engine::Update,
 };
 
-use super::{dropping::DropRules, inputs::Batch, latents::PreparedData, objective::Objective, step::StepShape};
+use super::{dropping::DropRules, inputs::Batch, latents::EncodedData, objective::Objective, step::StepShape};
 
 /// How samples are noised and weighted.
 pub struct SampleRules {
     pub objective: Objective,
     pub seed: u64,
-    pub latent_size: LatentSize,
+    pub latent: LatentShape,
     /// Rows of a compiled batch; short ones are padded with samples of weight 0.
     pub batch_size: usize,
     pub dropped: DropRules,
@@ -23,12 +23,12 @@ pub struct SampleRules {
 
 impl SampleRules {
     pub fn new(config: &TrainConfig, objective: Objective, shape: StepShape, dropped: DropRules) -> Self {
-        Self { objective, seed: config.seed, latent_size: shape.latent(), batch_size: shape.batch, dropped }
+        Self { objective, seed: config.seed, latent: shape.latent(), batch_size: shape.batch, dropped }
     }
 
     /// The micro-batches of optimizer step `step` (from 1). The loss is the mean over all samples of the update.
-    pub fn update(&self, data: &PreparedData, step: u32, update: &Update) -> Vec<Batch> {
-        let latent = |&example: &usize| Latent { values: &data.latents[example], size: self.latent_size };
+    pub fn update(&self, data: &EncodedData, step: u32, update: &Update) -> Vec<Batch> {
+        let latent = |&example: &usize| Latent { values: &data.latents[example], shape: self.latent };
         let latents: Vec<Latent<'_>> = update.iter().flatten().map(latent).collect();
         let drawn = self.objective.noise.draw(self.seed, step, &latents);
         let mut sample = 0;
@@ -55,7 +55,7 @@ impl SampleRules {
     }
 
     /// Batches over `examples` at fixed noise and evenly spread timesteps; their losses sum to the mean.
-    pub fn probes(&self, data: &PreparedData, examples: &[usize]) -> Vec<Batch> {
+    pub fn probes(&self, data: &EncodedData, examples: &[usize]) -> Vec<Batch> {
         let count = examples.len();
         let mut batches = Vec::new();
         for (chunk_index, chunk) in examples.chunks(self.batch_size).enumerate() {
@@ -92,7 +92,7 @@ impl SampleRules {
     }
 }
 
-fn push(batch: &mut Batch, data: &PreparedData, example: usize, noise: &[f32], weight: f32) {
+fn push(batch: &mut Batch, data: &EncodedData, example: usize, noise: &[f32], weight: f32) {
     batch.latents.extend(&data.latents[example]);
     batch.noise.extend(noise);
     batch.text.extend(data.text(example));

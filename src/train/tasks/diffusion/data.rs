@@ -49,8 +49,7 @@ pub(super) fn open_dataset(
         warnings.iter().for_each(|warning| say(tell, &format!("warning: {warning}")));
     };
     say_all(&dataset.notes, &dataset.warnings);
-    let size = (config.resolution.width as usize, config.resolution.height as usize);
-    let sheet = DataSheet::new(&dataset.examples, size)?;
+    let sheet = DataSheet::new(&dataset.examples, config.resolution)?;
     let (notes, warnings) = sheet.notices();
     say_all(&notes, &warnings);
     say(tell, &sheet.to_string());

@@ -1,7 +1,7 @@
 //! The inputs of a diffusion step: recorded on its tape, and made out of a batch.
 
 use crate::{
-    diffusion::Prediction,
+    families::Prediction,
     models::UNet,
     nn::padded,
     ops,
@@ -54,9 +54,9 @@ pub(super) struct StepInputs {
 
 impl StepInputs {
     pub fn record(tape: &mut Tape, recorder: &Recorder<'_>, shape: StepShape, options: &StepOptions) -> Self {
-        let StepShape { batch, height, width, tokens } = shape;
+        let StepShape { batch, size, tokens } = shape;
         let (config, objective, dropouts) = (&recorder.unet.config, &options.objective, options.dropouts);
-        let latent = [batch, height, width, padded(config.in_channels)];
+        let latent = [batch, size.height, size.width, padded(config.in_channels)];
         let text = match recorder.text {
             None => [batch, tokens, config.cross_attention_dim],
             Some(trained) => {
@@ -75,7 +75,7 @@ impl StepInputs {
             text: tape.input("text", &text),
             weight: tape.input("weight", &[batch]),
             threshold: objective.loss.has_threshold().then(|| tape.input("threshold", &[batch])),
-            mask: objective.masked.then(|| tape.input("mask", &[batch, height, width])),
+            mask: objective.masked.then(|| tape.input("mask", &[batch, size.height, size.width])),
             dropout_key: (dropouts.network > 0.0).then(|| tape.input_of("dropout_key", &[2], DType::U32)),
             rank_masks: ranks
                 .map(|(index, plan)| tape.input(&format!("rank_mask {index}"), &[batch, padded(plan.rank)]))

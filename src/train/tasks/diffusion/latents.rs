@@ -14,15 +14,14 @@ use crate::{
     config::TrainConfig,
     data::{
         dataset::Example,
-        image::{prepare, to_model_input},
+        image::{load_at_size, to_model_input},
         latent_cache::CacheKey,
         tokenizer::END_TOKEN,
     },
+    families::SD_V1,
     gpu::Gpu,
-    models::{
-        SCALING_FACTOR,
-        encode::{LatentEncoder, TextEncoder},
-    },
+    models::encode::{LatentEncoder, TextEncoder},
+    size::Size,
     train::events::{Event, Tell, say},
     weights::{Checkpoint, PartTensors},
 };
@@ -38,10 +37,10 @@ use super::{
 const TEXT_BATCH: usize = 8;
 
 /// Pictures that wait for the VAE, decoded and resized.
-const PREPARED_AHEAD: usize = 2;
+const PICTURES_AHEAD: usize = 2;
 
 /// Everything training reads of the data set.
-pub struct PreparedData {
+pub struct EncodedData {
     /// Scaled latents of each example, (H, W, 4).
     pub latents: Vec<Vec<f32>>,
     /// How much each pixel of an example's latents counts, (H, W); nothing where no loss is masked.
@@ -52,7 +51,7 @@ pub struct PreparedData {
     text_of: Vec<usize>,
 }
 
-impl PreparedData {
+impl EncodedData {
     /// Encodes all examples, or takes them from the cache.
     ///
     /// # Errors
@@ -141,7 +140,7 @@ fn joined(states: &[f32], chunks: usize, width: usize) -> Vec<f32> {
 
 fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<Vec<f32>>> {
     let Material { examples, checkpoint, .. } = material;
-    let size = (config.resolution.width as usize, config.resolution.height as usize);
+    let size = config.resolution;
     let keys = || {
         let model = fingerprint(&checkpoint.vae);
         examples.iter().map(|example| CacheKey::for_picture(&example.path, size, &model)).collect()
@@ -153,12 +152,13 @@ fn encode_pictures(gpu: &Gpu, material: &Material, config: &TrainConfig, tell: &
     let mut done = examples.len() - missing.len();
     tell(&phase(done));
     if !missing.is_empty() {
-        let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size.0, size.1)?;
+        let encoder = LatentEncoder::new(gpu, &checkpoint.vae, size)?;
+        let latent = size.cells(SD_V1.latent.cell);
         let paths: Vec<&Path> = missing.iter().map(|&index| examples[index].path.as_path()).collect();
         let start = Instant::now();
-        let waited = for_each_prepared(&paths, size, |at, picture| {
+        let waited = for_each_picture(&paths, size, |at, picture| {
             let latents = encode(gpu, &encoder, paths[at], &picture)?;
-            kept.put(missing[at], &[size.1 / 8, size.0 / 8, 4], latents)?;
+            kept.put(missing[at], &[latent.height, latent.width, SD_V1.latent.channels], latents)?;
             done += 1;
             tell(&phase(done));
             Ok(())
@@ -179,16 +179,16 @@ fn in_words(count: usize, took: Duration, waited: Duration) -> String {
 
 /// Hands every picture, ready for the VAE, to `take` with its place in `paths`, in order. The next ones are decoded
 /// meanwhile, one at a time; the answer is how long `take` had to wait for them.
-fn for_each_prepared(
+fn for_each_picture(
     paths: &[&Path],
-    (width, height): (usize, usize),
+    size: Size,
     mut take: impl FnMut(usize, Vec<f32>) -> Result<()>,
 ) -> Result<Duration> {
     thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(PREPARED_AHEAD);
+        let (sender, receiver) = mpsc::sync_channel(PICTURES_AHEAD);
         scope.spawn(move || {
             for path in paths {
-                let picture = prepare(path, width, height).map(|picture| to_model_input(&picture));
+                let picture = load_at_size(path, size).map(|picture| to_model_input(&picture));
                 // Nobody takes more once one has failed.
                 if sender.send(picture).is_err() {
                     return;
@@ -209,7 +209,7 @@ fn for_each_prepared(
 /// The mean of a picture's latents, scaled.
 fn encode(gpu: &Gpu, encoder: &LatentEncoder, path: &Path, picture: &[f32]) -> Result<Vec<f32>> {
     let moments = encoder.encode(gpu, picture)?;
-    let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SCALING_FACTOR).collect();
+    let latents: Vec<f32> = moments.mean.iter().map(|mean| mean * SD_V1.latent.scale).collect();
     ensure!(all_finite(&latents), "the VAE gives values that are not finite for {}", path.display());
     Ok(latents)
 }

@@ -11,13 +11,15 @@ use crate::{
         masks::Mask,
         names::{counted, file_name},
     },
+    families::SD_V1,
+    size::Size,
     train::events::{Event, Tell, say},
 };
 
 use super::{kept::Kept, objective::Objective};
 
-/// Pixels along a latent's one.
-const CELL: usize = 8;
+/// Pixels along each side of one place of a latent.
+const CELL: usize = SD_V1.latent.cell;
 
 /// How much each pixel of the examples' latents counts, (H, W), 0 to 1; nothing where no loss is masked.
 ///
@@ -27,8 +29,8 @@ pub(super) fn prepare_masks(examples: &[Example], config: &TrainConfig, tell: &m
     if !Objective::of(config).masked {
         return Ok(Vec::new());
     }
-    let target = (config.resolution.width as usize, config.resolution.height as usize);
-    let shape = [target.1 / CELL, target.0 / CELL];
+    let target = config.resolution;
+    let latent = target.cells(CELL);
     let masked: Vec<(usize, &Mask)> =
         examples.iter().enumerate().filter_map(|(index, example)| Some((index, example.mask.as_ref()?))).collect();
     let keys = || masked.iter().map(|&(index, mask)| key(&examples[index], mask, target)).collect();
@@ -37,10 +39,10 @@ pub(super) fn prepare_masks(examples: &[Example], config: &TrainConfig, tell: &m
     let missing = kept.missing();
     for (done, &at) in missing.iter().enumerate() {
         let (index, mask) = masked[at];
-        kept.put(at, &shape, mask.prepare(&examples[index].path, target)?.square_means(CELL))?;
+        kept.put(at, &[latent.height, latent.width], mask.prepare(&examples[index].path, target)?.square_means(CELL))?;
         tell(&Event::Phase { items: "masks prepared", done: done + 1, of: missing.len() });
     }
-    let mut masks = vec![vec![1.0; shape[0] * shape[1]]; examples.len()];
+    let mut masks = vec![vec![1.0; latent.area()]; examples.len()];
     masked.iter().zip(kept.all()).for_each(|(&(index, _), values)| masks[index] = values);
     let black = examples.iter().zip(&masks).filter(|(_, mask)| mask.iter().all(|&value| value == 0.0));
     let black = black.map(|(example, _)| file_name(&example.path)).collect();
@@ -49,7 +51,7 @@ pub(super) fn prepare_masks(examples: &[Example], config: &TrainConfig, tell: &m
     Ok(masks)
 }
 
-fn key(example: &Example, mask: &Mask, target: (usize, usize)) -> Result<CacheKey> {
+fn key(example: &Example, mask: &Mask, target: Size) -> Result<CacheKey> {
     let (path, channel) = mask.source(&example.path);
     CacheKey::for_mask(path, channel, inspect(&example.path)?.size, target)
 }

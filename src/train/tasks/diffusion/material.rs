@@ -5,8 +5,9 @@ use std::{collections::HashSet, path::Path, rc::Rc};
 use anyhow::{Context, Result};
 
 use crate::{
-    config::{PredictionType, TrainConfig},
+    config::TrainConfig,
     data::{dataset::Example, sheet::DataSheet, split::Split, tokenizer::ClipTokenizer},
+    families::SD_V1,
     gpu::Gpu,
     models::{ClipText, ClipTextConfig, UNet, UNetConfig, VaeConfig, VaeEncoder},
     nn::{Builder, Built},
@@ -75,13 +76,13 @@ impl<'a> Networks<'a> {
             None => Builder::new(&checkpoint.unet),
         };
         let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let unet_built = builder.finish("U-Net")?;
+        let unet_built = builder.finish(SD_V1.name, "U-Net")?;
         let text_config = ClipTextConfig::of(&checkpoint.text_encoder)?;
         let (mut text, mut text_built) = (None, None);
         if rules.text.is_some() {
             let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
             text = Some(Rc::new(ClipText::new(&builder, text_config.clone())));
-            text_built = Some(builder.finish("text encoder")?);
+            text_built = Some(builder.finish(SD_V1.name, "text encoder")?);
         }
         Ok(Self { unet, unet_built, text, text_built, text_config })
     }
@@ -133,10 +134,7 @@ impl<'a> Networks<'a> {
 /// Says what is odd about the checkpoint.
 fn warn_about_checkpoint(config: &TrainConfig, checkpoint: &Checkpoint, tell: &mut Tell<'_>) {
     checkpoint.warnings().iter().for_each(|warning| say(tell, &format!("warning: {warning}")));
-    let ours = match config.prediction_type {
-        PredictionType::Epsilon => "epsilon",
-        PredictionType::VPrediction => "v_prediction",
-    };
+    let ours = config.prediction_type.name();
     if let Some(theirs) = checkpoint.prediction_type().filter(|theirs| *theirs != ours) {
         say(
             tell,
@@ -151,10 +149,10 @@ fn warn_about_checkpoint(config: &TrainConfig, checkpoint: &Checkpoint, tell: &m
 fn check_encoders(checkpoint: &Checkpoint) -> Result<()> {
     let builder = Builder::new(&checkpoint.text_encoder);
     ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    builder.finish("text encoder")?;
+    builder.finish(SD_V1.name, "text encoder")?;
     let builder = Builder::new(&checkpoint.vae);
     VaeEncoder::new(&builder, VaeConfig::of(&checkpoint.vae)?);
-    builder.finish("VAE")?;
+    builder.finish(SD_V1.name, "VAE")?;
     Ok(())
 }
 
@@ -188,10 +186,10 @@ pub(super) fn read_initial(
 fn adaptable_sites(checkpoint: &Checkpoint) -> Result<Vec<Site>> {
     let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
     UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-    let mut sites = builder.finish("U-Net")?.sites;
+    let mut sites = builder.finish(SD_V1.name, "U-Net")?.sites;
     let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
     ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    sites.extend(builder.finish("text encoder")?.sites);
+    sites.extend(builder.finish(SD_V1.name, "text encoder")?.sites);
     Ok(sites)
 }
 

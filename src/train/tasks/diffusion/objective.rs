@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::{
-    config::{self, LossConfig, LossType, PredictionType, TrainConfig},
-    diffusion::{HuberSchedule, HuberThreshold, LossWeights, Multires, NoiseRules, NoiseSchedule, Prediction},
+    config::{self, LossConfig, LossType, TrainConfig},
+    diffusion::{HuberSchedule, HuberThreshold, LossWeights, Multires, NoiseRules, NoiseSchedule},
+    families::Prediction,
     ops::LossKind,
 };
 
@@ -38,7 +39,7 @@ impl Objective {
             masked: config.loss.masked_loss || config.loss.alpha_mask,
             noise: noise_rules(config),
             timesteps: min_timestep as usize..max_timestep as usize,
-            ..Self::mse(prediction(config))
+            ..Self::mse(config.prediction_type)
         };
         if zero_terminal_snr { objective.with_zero_terminal_snr() } else { objective }
     }
@@ -88,14 +89,6 @@ impl Objective {
             return Vec::new();
         }
         timesteps.iter().map(|&timestep| self.huber.at(&self.schedule, timestep) as f32).collect()
-    }
-}
-
-/// The training target, in the noise schedule's terms.
-pub fn prediction(config: &TrainConfig) -> Prediction {
-    match config.prediction_type {
-        PredictionType::Epsilon => Prediction::Epsilon,
-        PredictionType::VPrediction => Prediction::VPrediction,
     }
 }
 

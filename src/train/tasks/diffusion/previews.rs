@@ -12,6 +12,7 @@ use crate::{
     config::{self, PreviewPrompts, TrainConfig},
     data::tokenizer::ClipTokenizer,
     diffusion::{Rng, Sampler},
+    families::SD_V1,
     gpu::{Gpu, GpuError},
     models::{
         UNet,
@@ -19,7 +20,7 @@ use crate::{
     },
     sample::{
         denoiser::{Denoiser, DenoiserInputs, DenoiserShape},
-        draw::{Drawing, PIXELS, Settings, Start, picture, sample},
+        draw::{Drawing, Settings, Start, picture, sample},
         grid::labelled_grid,
         loras::LoraSet,
         png,
@@ -27,23 +28,25 @@ use crate::{
         prompt_file::{PromptLine, parse_prompt, read_prompt_file},
         text::{Guide, encode_prompts, encode_prompts_with, guide_tokens},
     },
+    size::Size,
     tape::{DType, Input, Plan, Program, Tape},
     train::{
         engine::StopRequest,
         events::{Tell, say},
         records::output::{create_folder, save_precision},
     },
-    weights::{lora::SavePrecision, write_atomically},
+    weights::{lora::FloatType, write_atomically},
 };
 
 use super::{
     assembly::Trained,
     material::{Material, Networks},
-    objective::prediction,
 };
 
 /// Strengths of the LoRA, in the order of a grid's columns.
 const STRENGTHS: [f32; 4] = [0.0, 0.6, 0.8, 1.0];
+/// What both sides of a picture are multiples of, in pixels.
+const CELL: usize = SD_V1.latent.cell;
 const STEPS: usize = 24;
 const CFG_SCALE: f32 = 7.0;
 
@@ -75,9 +78,8 @@ impl PreviewSet {
         let drawings = prompts.into_iter().zip(seeds).map(|(line, seed)| drawing(config, line, seed));
         let drawings: Vec<Drawing> = drawings.collect::<Result<_>>()?;
         let shape = |drawing: &Drawing| {
-            let Drawing { height, width, settings, .. } = drawing;
             drawing.steps()?;
-            Ok(settings.shape(height / PIXELS, width / PIXELS, guide_tokens(drawing, tokenizer)?))
+            Ok(drawing.settings.shape(drawing.size.cells(CELL), guide_tokens(drawing, tokenizer)?))
         };
         let shapes = drawings.iter().map(shape).collect::<Result<_>>()?;
         Ok(Some(Self { drawings, shapes }))
@@ -104,10 +106,10 @@ impl PreviewSet {
             plans.push(plan);
             denoisers.push((shape, inputs));
         }
-        for (height, width) in self.distinct_sizes() {
-            let (plan, latents) = decoder.plan(gpu, width, height)?;
+        for size in self.distinct_sizes() {
+            let (plan, latents) = decoder.plan(gpu, size)?;
             plans.push(plan);
-            decoders.push(((height, width), latents));
+            decoders.push((size, latents));
         }
         Ok((plans, PlannedPreviews { scales, denoisers, decoders }))
     }
@@ -116,9 +118,9 @@ impl PreviewSet {
         distinct(self.shapes.iter().copied())
     }
 
-    /// Latent rows and columns.
-    fn distinct_sizes(&self) -> Vec<(usize, usize)> {
-        distinct(self.shapes.iter().map(|shape| (shape.height, shape.width)))
+    /// Of latents.
+    fn distinct_sizes(&self) -> Vec<Size> {
+        distinct(self.shapes.iter().map(|shape| shape.size))
     }
 }
 
@@ -126,7 +128,7 @@ impl PreviewSet {
 pub(super) struct PlannedPreviews {
     scales: Scales,
     denoisers: Vec<(DenoiserShape, DenoiserInputs)>,
-    decoders: Vec<((usize, usize), Input)>,
+    decoders: Vec<(Size, Input)>,
 }
 
 fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
@@ -168,9 +170,9 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
         line.prompt
     );
     let sampler = Sampler::from_name(config.previews.sampler).expect("the configuration knows the samplers");
-    let side = |wanted: Option<u32>, own: u32| {
-        let pixels = wanted.unwrap_or(own) as usize;
-        ensure!(pixels > 0 && pixels.is_multiple_of(PIXELS), "sample_prompts: {pixels} is no multiple of {PIXELS}");
+    let side = |wanted: Option<u32>, own: usize| {
+        let pixels = wanted.map_or(own, |pixels| pixels as usize);
+        ensure!(pixels > 0 && pixels.is_multiple_of(CELL), "sample_prompts: {pixels} is no multiple of {CELL}");
         Ok(pixels)
     };
     Ok(Drawing {
@@ -179,10 +181,9 @@ fn drawing(config: &TrainConfig, line: PromptLine, seed: u64) -> Result<Drawing>
         loras: Vec::new(),
         seed: line.seed.unwrap_or(seed),
         toward: None,
-        width: side(line.width, config.resolution.width)?,
-        height: side(line.height, config.resolution.height)?,
+        size: Size::new(side(line.width, config.resolution.width)?, side(line.height, config.resolution.height)?),
         settings: Settings {
-            prediction: prediction(config),
+            prediction: config.prediction_type,
             sampler,
             steps: line.steps.map_or(STEPS, |steps| steps as usize),
             cfg_scale: line.cfg_scale.unwrap_or(CFG_SCALE),
@@ -217,11 +218,10 @@ impl PlannedPreviews {
 }
 
 /// A grid of previews.
-pub(super) struct Drawn {
+pub(super) struct PreviewGrid {
     pub path: PathBuf,
     pub png: Vec<u8>,
-    /// Width and height.
-    pub size: (u32, u32),
+    pub size: Size,
     /// What the user should know of the labels, the first time.
     pub note: Option<String>,
 }
@@ -240,11 +240,11 @@ pub(super) struct Previews<'a> {
     scales: Scales,
     guides: Guides<'a>,
     denoisers: Vec<Denoiser>,
-    decoders: Vec<((usize, usize), LatentDecoder)>,
+    decoders: Vec<(Size, LatentDecoder)>,
     /// The base model's pictures, which stay the same.
     without: Vec<RgbImage>,
     /// As which the LoRA is saved.
-    precision: SavePrecision,
+    precision: FloatType,
     folder: PathBuf,
     name: String,
 }
@@ -282,7 +282,7 @@ impl<'a> Previews<'a> {
     ///
     /// # Errors
     /// Trouble with the disk; a failure of the device; a request to stop.
-    pub fn draw(&mut self, gpu: &Gpu, trained: &Trained, moment: &str, stop: &StopRequest) -> Result<Drawn> {
+    pub fn draw(&mut self, gpu: &Gpu, trained: &Trained, moment: &str, stop: &StopRequest) -> Result<PreviewGrid> {
         let first = self.without.is_empty();
         let values = trained.evaluated(gpu)?;
         let precision = self.precision;
@@ -297,7 +297,7 @@ impl<'a> Previews<'a> {
         let path = self.folder.join(format!("{}-{moment}.png", self.name));
         create_folder(&self.folder)?;
         write_atomically(&path, |out| out.write_all(&png))?;
-        Ok(Drawn { path, png, size: grid.dimensions(), note: note.filter(|_| first) })
+        Ok(PreviewGrid { path, png, size: grid.dimensions().into(), note: note.filter(|_| first) })
     }
 
     /// The pictures, prompt by prompt.
@@ -329,8 +329,7 @@ impl<'a> Previews<'a> {
                 Ok(())
             };
             let latents = sample(gpu, denoiser, drawing, Start::NOISE, on_step)?;
-            let size = (shape.height, shape.width);
-            let (_, decoder) = self.decoders.iter().find(|(known, _)| *known == size).expect("one for each size");
+            let (_, decoder) = self.decoders.iter().find(|(size, _)| *size == shape.size).expect("one for each size");
             picture(gpu, decoder, &latents)
         };
         self.set.drawings.iter().zip(&self.set.shapes).zip(guides).map(draw).collect()

@@ -25,7 +25,7 @@ use crate::{
 
 use super::{
     assembly::Trained,
-    latents::PreparedData,
+    latents::EncodedData,
     material::{Material, Networks, read_initial, say_adapters},
     plan::Fitted,
     previews::{PreviewSet, Previews},
@@ -114,7 +114,7 @@ fn carry_out(
     let Opened { material, networks, initial, previews, decoder } = opened;
     let Fitted { config, trained, plans, previews: planned, .. } = fitted;
     let (data, guides) = gpu.compile_during(&plans.kernels(), || -> Result<_> {
-        let data = PreparedData::new(gpu, material, &networks, &config, tell)?;
+        let data = EncodedData::new(gpu, material, &networks, &config, tell)?;
         networks.upload(gpu, tell)?;
         let set = previews.as_ref().zip(planned.as_ref());
         let guides = set.map(|(set, planned)| planned.guides(gpu, (set, &trained.adapters), &networks, material));
@@ -134,7 +134,7 @@ fn carry_out(
     save_config(&config.output_dir, &config.output_name, &yaml)?;
     let batching = Batching::new(&config, &networks, &trained, &data, material);
     let (config, trained, programs, stop) = (&config, &trained, &programs, &options.stop);
-    Prepared { gpu, config, material, trained, programs, yaml, stop }.train(&data, batching, previews, tell)
+    ReadyRun { gpu, config, material, trained, programs, yaml, stop }.train(&data, batching, previews, tell)
 }
 
 /// Hands an event to whoever watches; a break is a request to stop.
@@ -145,7 +145,7 @@ fn forward(watch: &mut Watch<'_>, event: &Event<'_>, stop: &StopRequest) {
 }
 
 /// A run whose programs are compiled and whose adapters have their first values.
-struct Prepared<'a> {
+struct ReadyRun<'a> {
     gpu: &'a Gpu,
     config: &'a TrainConfig,
     material: &'a Material,
@@ -156,10 +156,10 @@ struct Prepared<'a> {
     stop: &'a StopRequest,
 }
 
-impl Prepared<'_> {
+impl ReadyRun<'_> {
     fn train(
         &self,
-        data: &PreparedData,
+        data: &EncodedData,
         batching: Batching,
         previews: Option<Previews<'_>>,
         tell: &mut Tell<'_>,

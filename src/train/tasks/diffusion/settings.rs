@@ -4,6 +4,7 @@ use crate::{
     adapters::{AdapterSet, BLOCKS, Kind, Rules, Size, TextRules, UnetRules},
     config::{self, GradientCheckpointing, MixedPrecision, NetworkConfig, NetworkType, TrainConfig},
     data::tokenizer::MAX_CAPTION_TOKENS,
+    families::SD_V1,
     gpu::Gpu,
     ops::DoraAxis,
     optim::{EmaRule, Optimizer},
@@ -104,12 +105,7 @@ pub(super) fn text_chunks(config: &TrainConfig) -> usize {
 
 /// Sizes of a training step with `tokens` tokens of text.
 pub(super) fn step_shape(config: &TrainConfig, tokens: usize) -> StepShape {
-    StepShape {
-        batch: config.batch_size as usize,
-        height: config.resolution.height as usize / 8,
-        width: config.resolution.width as usize / 8,
-        tokens,
-    }
+    StepShape { batch: config.batch_size as usize, size: config.resolution.cells(SD_V1.latent.cell), tokens }
 }
 
 /// What a training step records.

@@ -2,33 +2,30 @@
 
 use crate::{
     adapters::AdapterSet,
-    diffusion::LatentSize,
+    diffusion::LatentShape,
+    families::SD_V1,
     models::{ClipText, UNet},
+    size::Size,
     tape::{Checkpointing, DType},
     train::engine::LossScale,
 };
 
 use super::objective::Objective;
 
-/// Of Stable Diffusion v1.
-const LATENT_CHANNELS: usize = 4;
-
 /// Sizes that the passes are recorded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepShape {
     pub batch: usize,
-    /// Latent rows: an eighth of the picture's height.
-    pub height: usize,
-    /// Latent columns.
-    pub width: usize,
+    /// Of the latents.
+    pub size: Size,
     /// Tokens of a text embedding.
     pub tokens: usize,
 }
 
 impl StepShape {
-    /// Size of a picture's latent.
-    pub fn latent(&self) -> LatentSize {
-        LatentSize { height: self.height, width: self.width, channels: LATENT_CHANNELS }
+    /// Shape of a picture's latent.
+    pub fn latent(&self) -> LatentShape {
+        LatentShape { size: self.size, channels: SD_V1.latent.channels }
     }
 }
 

@@ -21,9 +21,9 @@ use super::{
     dropping::DropRules,
     epochs::BatchPlan,
     inputs::BatchWriter,
-    latents::PreparedData,
+    latents::EncodedData,
     material::{Material, Networks},
-    previews::{Drawn, Previews},
+    previews::{PreviewGrid, Previews},
     settings::{step_options, step_shape},
     step::StepOptions,
 };
@@ -33,7 +33,7 @@ pub(super) struct DiffusionTask<'a> {
     pub gpu: &'a Gpu,
     pub config: &'a TrainConfig,
     pub trained: &'a Trained,
-    pub data: &'a PreparedData,
+    pub data: &'a EncodedData,
     pub batching: Batching,
     pub previews: Option<Previews<'a>>,
     pub output: Output,
@@ -61,7 +61,7 @@ impl Batching {
         config: &TrainConfig,
         networks: &Networks<'_>,
         trained: &Trained,
-        data: &PreparedData,
+        data: &EncodedData,
         material: &Material,
     ) -> Self {
         let Material { examples, split, .. } = material;
@@ -121,7 +121,7 @@ impl DiffusionTask<'_> {
     fn draw_previews(&mut self, step: u32, moment: &str, tell: &mut Tell<'_>) -> Result<()> {
         let Some(previews) = &mut self.previews else { return Ok(()) };
         tell(&Event::Drawing);
-        let Drawn { path, png, size, note } = previews.draw(self.gpu, self.trained, moment, self.stop)?;
+        let PreviewGrid { path, png, size, note } = previews.draw(self.gpu, self.trained, moment, self.stop)?;
         if let Some(note) = note {
             say(tell, &format!("note: {note}"));
         }
