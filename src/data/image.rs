@@ -20,7 +20,7 @@ use super::resize::{Filter, RgbPicture, resize_and_crop};
 use crate::size::Size;
 use source::{Header, Source, unusable};
 
-pub use mask::prepare_mask;
+pub use mask::load_mask_at_size;
 pub use notice::{Notice, summarize};
 pub use raster::MaskChannel;
 pub use source::MAX_DECODED_BYTES;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::folder::{MASK_LABEL, PictureFolder, folder_name};
-use super::image::{MaskChannel, inspect, prepare_mask};
+use super::image::{MaskChannel, inspect, load_mask_at_size};
 use super::names::{counted, file_name, same_form};
 use super::resize::GreyPicture;
 use crate::size::Size;
@@ -45,9 +45,9 @@ impl Mask {
     ///
     /// # Errors
     /// A file that does not decode, named.
-    pub fn prepare(&self, picture: &Path, target: Size) -> Result<GreyPicture> {
+    pub fn load(&self, picture: &Path, target: Size) -> Result<GreyPicture> {
         let (path, channel) = self.source(picture);
-        prepare_mask(path, channel, inspect(picture)?.size, target)
+        load_mask_at_size(path, channel, inspect(picture)?.size, target)
     }
 }
 

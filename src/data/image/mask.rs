@@ -18,7 +18,7 @@ use crate::size::Size;
 ///
 /// # Errors
 /// A file that does not decode, or inks where a mask file is read; the file is named.
-pub fn prepare_mask(path: &Path, channel: MaskChannel, picture: Size, target: Size) -> Result<GreyPicture> {
+pub fn load_mask_at_size(path: &Path, channel: MaskChannel, picture: Size, target: Size) -> Result<GreyPicture> {
     let mask = decode_channel(path, channel)?;
     let Fit { horizontal, vertical } = Fit::cover(picture, target);
     let (horizontal, vertical) = (Side { source: mask.width, ..horizontal }, Side { source: mask.height, ..vertical });
@@ -46,17 +46,16 @@ mod tests {
 
     use super::*;
 
-    fn prepared(picture: impl Into<DynamicImage>, channel: MaskChannel, of: Size, target: Size) -> GreyPicture {
+    fn loaded(picture: impl Into<DynamicImage>, channel: MaskChannel, of: Size, target: Size) -> GreyPicture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mask.png");
         picture.into().save(&path).unwrap();
-        prepare_mask(&path, channel, of, target).unwrap()
+        load_mask_at_size(&path, channel, of, target).unwrap()
     }
 
     #[test]
     fn mask_files_are_read_from_their_first_channel() {
-        let whole =
-            |picture: DynamicImage| prepared(picture, MaskChannel::First, Size::new(2, 1), Size::new(2, 1)).grey;
+        let whole = |picture: DynamicImage| loaded(picture, MaskChannel::First, Size::new(2, 1), Size::new(2, 1)).grey;
         assert_eq!(whole(GrayImage::from_fn(2, 1, |x, _| Luma([10 + x as u8])).into()), [10, 11]);
         assert_eq!(whole(RgbImage::from_fn(2, 1, |x, _| Rgb([20 + x as u8, 200, 0])).into()), [20, 21]);
         // What is under transparency counts as it is painted.
@@ -67,8 +66,7 @@ mod tests {
 
     #[test]
     fn alpha_channels_are_masks_and_opaque_pictures_count_whole() {
-        let whole =
-            |picture: DynamicImage| prepared(picture, MaskChannel::Alpha, Size::new(2, 1), Size::new(2, 1)).grey;
+        let whole = |picture: DynamicImage| loaded(picture, MaskChannel::Alpha, Size::new(2, 1), Size::new(2, 1)).grey;
         assert_eq!(whole(RgbaImage::from_fn(2, 1, |x, _| Rgba([0, 0, 0, 50 + x as u8])).into()), [50, 51]);
         assert_eq!(whole(GrayAlphaImage::from_fn(2, 1, |x, _| LumaA([0, 60 + x as u8])).into()), [60, 61]);
         assert_eq!(whole(RgbImage::new(2, 1).into()), [255, 255]);
@@ -80,13 +78,13 @@ mod tests {
         let left = |width: u32, height: u32| {
             GrayImage::from_fn(width, height, |x, _| Luma([if 2 * x < width { 255 } else { 0 }]))
         };
-        let same = prepared(left(64, 32), MaskChannel::First, Size::new(64, 32), Size::square(32));
+        let same = loaded(left(64, 32), MaskChannel::First, Size::new(64, 32), Size::square(32));
         assert_eq!((same.width, same.height), (32, 32));
         assert_eq!(same.square_means(16), [1.0, 0.0, 1.0, 0.0]);
         // A square mask is stretched over the whole picture.
-        let stretched = prepared(left(64, 64), MaskChannel::First, Size::new(64, 32), Size::square(32));
+        let stretched = loaded(left(64, 64), MaskChannel::First, Size::new(64, 32), Size::square(32));
         assert_eq!(stretched.square_means(16), [1.0, 0.0, 1.0, 0.0]);
-        let smaller = prepared(left(16, 8), MaskChannel::First, Size::new(64, 32), Size::square(32)).square_means(8);
+        let smaller = loaded(left(16, 8), MaskChannel::First, Size::new(64, 32), Size::square(32)).square_means(8);
         assert!(smaller[0] > 0.99 && smaller[1] > 0.9 && smaller[2] < 0.1 && smaller[3] < 0.01, "{smaller:?}");
     }
 }

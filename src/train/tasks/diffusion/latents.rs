@@ -28,7 +28,7 @@ use crate::{
 
 use super::{
     kept::Kept,
-    masks::prepare_masks,
+    masks::load_masks,
     material::{Material, Networks},
     settings::text_chunks,
 };
@@ -70,7 +70,7 @@ impl EncodedData {
             Some(model) => ids.iter().map(|ids| model.embed(ids, model.config.positions)).collect::<Result<_>>()?,
             None => encode_captions(gpu, &material.checkpoint, config, (&captions, &ids), tell)?,
         };
-        let masks = prepare_masks(&material.examples, config, tell)?;
+        let masks = load_masks(&material.examples, config, tell)?;
         let latents = encode_pictures(gpu, material, config, tell)?;
         Ok(Self { latents, masks, texts, text_of })
     }

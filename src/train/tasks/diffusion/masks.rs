@@ -25,7 +25,7 @@ const CELL: usize = SD_V1.latent.cell;
 ///
 /// # Errors
 /// A mask that does not decode, named; a failure of the disk.
-pub(super) fn prepare_masks(examples: &[Example], config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<Vec<f32>>> {
+pub(super) fn load_masks(examples: &[Example], config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<Vec<f32>>> {
     if !Objective::of(config).masked {
         return Ok(Vec::new());
     }
@@ -39,8 +39,8 @@ pub(super) fn prepare_masks(examples: &[Example], config: &TrainConfig, tell: &m
     let missing = kept.missing();
     for (done, &at) in missing.iter().enumerate() {
         let (index, mask) = masked[at];
-        kept.put(at, &[latent.height, latent.width], mask.prepare(&examples[index].path, target)?.square_means(CELL))?;
-        tell(&Event::Phase { items: "masks prepared", done: done + 1, of: missing.len() });
+        kept.put(at, &[latent.height, latent.width], mask.load(&examples[index].path, target)?.square_means(CELL))?;
+        tell(&Event::Phase { items: "masks read", done: done + 1, of: missing.len() });
     }
     let mut masks = vec![vec![1.0; latent.area()]; examples.len()];
     masked.iter().zip(kept.all()).for_each(|(&(index, _), values)| masks[index] = values);
