@@ -107,10 +107,57 @@ fn the_manual_has_a_page_for_each_subcommand() {
 }
 
 #[test]
+fn another_trainers_configuration_becomes_one_that_loads() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let yaml = folder.path().join("silk.yaml");
+    let out = yaml.display().to_string();
+    for file in ["gui.json", "sd_scripts.toml", "lora_scripts.toml", "onetrainer.json"] {
+        let file = format!("tests/fixtures/import/{file}");
+        let assert = lora_wgpu(&["import-config", &file, "--out", &out, "--overwrite"]).success();
+        let told = text(&assert.get_output().stderr);
+        let too_wide = told.lines().find(|line| line.width() > 80 && !line.starts_with("wrote "));
+        assert_eq!(too_wide, None);
+        assert!(told.contains("renamed or converted") && told.contains("changes nothing here"), "{told}");
+        lora_wgpu::config::load(&yaml, &[]).unwrap_or_else(|error| panic!("{file}: {error:#}"));
+    }
+    let printed = lora_wgpu(&["import-config", "tests/fixtures/import/gui.json"]).success();
+    assert!(text(&printed.get_output().stdout).contains("\nlora_rank: 32"));
+}
+
+#[test]
+fn an_import_leaves_existing_files_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let yaml = folder.path().join("silk.yaml");
+    std::fs::write(&yaml, "mine").expect("a file");
+    let out = yaml.display().to_string();
+    let assert = lora_wgpu(&["import-config", "tests/fixtures/import/gui.json", "--out", &out]).code(2);
+    let error = text(&assert.get_output().stderr);
+    assert!(error.contains("--overwrite replaces it"), "{error}");
+    assert_eq!(std::fs::read_to_string(&yaml).expect("still there"), "mine");
+}
+
+#[test]
+fn a_lora_without_training_metadata_cannot_be_imported() {
+    let lora = "tests/fixtures/reference_attention.safetensors";
+    let error = text(&lora_wgpu(&["import-config", lora]).code(2).get_output().stderr);
+    assert!(error.contains("no `ss_` entries"), "{error}");
+}
+
+#[test]
+fn training_from_another_trainers_file_names_the_import() {
+    let file = "tests/fixtures/import/sd_scripts.toml";
+    let error = text(&lora_wgpu(&["train", file]).code(2).get_output().stderr);
+    assert!(error.contains(&format!("lora-wgpu import-config {file} --out")), "{error}");
+}
+
+#[test]
 fn keys_are_listed_within_80_columns_in_both_languages() {
     for (language, group) in [("en", "Base model\n"), ("zh", "底模\n")] {
         let output = text(&lora_wgpu(&["keys", "--lang", language]).success().get_output().stdout);
-        assert!(output.starts_with(group) && output.contains("\n  lora_rank                     8\n"), "{output}");
+        assert!(
+            output.starts_with(group) && output.contains("\n  lora_rank                           8\n"),
+            "{output}"
+        );
         let too_wide = output.lines().find(|line| line.width() > 80);
         assert_eq!(too_wide, None);
     }

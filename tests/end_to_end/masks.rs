@@ -72,7 +72,7 @@ fn masks_that_are_black_or_missing_are_told() {
     for line in [
         "note: masks come from 5 files and 0 pictures' own transparency",
         "note: pictures without a mask, all of which counts (1): p1.png",
-        "note: masks of another size than their picture, stretched over it (1): p0-masklabel.png (10x10, its picture 96x96)",
+        "note: masks of another size than their picture, stretched over it (1): p0-masklabel.png (10×10, its picture 96×96)",
         "warning: pictures of which nothing counts, for all that is left of their mask is black (1): p0.png",
     ] {
         assert!(finished.stderr.lines().any(|said| said == line), "{line}\n{}", finished.stderr);

@@ -88,6 +88,7 @@ fn a_run_leaves_what_users_need_and_repeats_bit_by_bit() {
     let expected = [
         "diffusers/pytorch_lora_weights.safetensors".to_owned(),
         format!("{NAME}-000001.safetensors"),
+        format!("{NAME}.events.jsonl"),
         format!("{NAME}.json"),
         format!("{NAME}.metrics.jsonl"),
         format!("{NAME}.preview.png"),

@@ -23,15 +23,11 @@ pub(super) fn translate(
     let Some(list) = list(theirs, given, around, translation)? else { return Ok(()) };
     let list = Mapping::from_iter([(Value::from("concepts"), list)]);
     let is_on = |concept: &Mapping| concept.get("enabled").is_none_or(|value| !is_off(value));
-    let mut standard = Vec::new();
-    for concept in maps_of(&list, "concepts").into_iter().filter(is_on) {
-        match kind(&concept) {
-            "STANDARD" => standard.push(concept),
-            kind => {
-                let why = format!("there are no {kind} concepts");
-                translation.findings.add(Fate::NotTakenOver, format!("concept {}", path(&concept)), why);
-            }
-        }
+    let concepts = maps_of(&list, "concepts").into_iter().filter(is_on);
+    let (standard, others): (Vec<_>, Vec<_>) = concepts.partition(|concept| kind(concept) == "STANDARD");
+    for concept in others {
+        let why = format!("there are no {} concepts", kind(&concept));
+        translation.findings.add(Fate::NotTakenOver, format!("concept {}", path(&concept)), why);
     }
     let mut standard = standard.into_iter();
     if let Some(first) = standard.next() {

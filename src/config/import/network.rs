@@ -28,7 +28,18 @@ pub(super) fn translate(theirs: &mut Theirs, translation: &mut Translation) {
     put_kind(&kind, theirs, translation);
     put_size(theirs, translation);
     put_place(lycoris, theirs, translation);
+    put_lora_plus(theirs, translation);
     theirs.rename("dropout", "network_dropout");
+}
+
+/// One ratio for both networks, unless one has its own.
+fn put_lora_plus(theirs: &mut Theirs, translation: &mut Translation) {
+    let Some(both) = theirs.take("loraplus_lr_ratio") else { return };
+    for ours in ["loraplus_unet_lr_ratio", "loraplus_text_encoder_lr_ratio"] {
+        if theirs.get(ours).is_none() {
+            translation.put(Setting::from(ours, both.value.clone(), &both.spelled));
+        }
+    }
 }
 
 /// Arguments of the network become settings beside the others.

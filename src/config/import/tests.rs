@@ -166,7 +166,7 @@ fn rates_belong_to_their_optimizer() {
     let arguments = "use_8bit_adam = true\noptimizer_args = [\"weight_decay=0.5\", \"amsgrad=False\", \"wavelet=1\"]\n";
     let (imported, _) = loaded(sd_scripts(arguments));
     has_lines(&imported, &["optimizer_args: {weight_decay: 0.5}"]);
-    tells(&imported, Fate::Renamed, &["use_8bit_adam → optimizer_type: AdamW8bit runs as AdamW"]);
+    tells(&imported, Fate::Renamed, &["use_8bit_adam → optimizer_type: 8-bit and paged kinds run"]);
     tells(&imported, Fate::NotTakenOver, &["wavelet: 1: AdamW: unknown argument"]);
 }
 

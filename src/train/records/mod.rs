@@ -62,8 +62,8 @@ impl Records {
     }
 
     fn write(&mut self, event: &Event<'_>) -> Result<()> {
-        self.events.hear(event)?;
-        match *event {
+        let heard = self.events.hear(event);
+        let written = match *event {
             Event::Step { record, average } => self.metrics.step(record, average),
             Event::Epoch { epoch, step, average } => self.metrics.epoch(epoch, step, average),
             Event::Held { step, loss, kind: Held::Probe } => self.metrics.probe(step, loss),
@@ -78,6 +78,7 @@ impl Records {
             | Event::Saved { .. }
             | Event::Drawing
             | Event::Ended { .. } => Ok(()),
-        }
+        };
+        heard.and(written)
     }
 }

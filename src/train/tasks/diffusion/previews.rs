@@ -213,7 +213,8 @@ impl PlannedPreviews {
             return Ok(Guides::Fixed(encode_prompts(gpu, checkpoint, tokenizer, &LoraSet::default(), &set.drawings)?));
         };
         let record = |tape: &mut Tape| adapters.record(tape, &self.scales, &|_| None).adapters;
-        Ok(Guides::Trained(TextEncoder::over(gpu, Rc::clone(model), 1, record)?, &material.tokenizer))
+        let encoder = Box::new(TextEncoder::over(gpu, Rc::clone(model), 1, record)?);
+        Ok(Guides::Trained(encoder, &material.tokenizer))
     }
 }
 
@@ -231,7 +232,7 @@ pub(super) enum Guides<'a> {
     /// Encoded once, by a frozen text encoder.
     Fixed(Vec<Guide>),
     /// Encoded anew each time, by the text encoder in training.
-    Trained(TextEncoder<'a>, &'a ClipTokenizer),
+    Trained(Box<TextEncoder<'a>>, &'a ClipTokenizer),
 }
 
 /// Draws previews of a LoRA in training.
