@@ -83,7 +83,13 @@ fn adapter_tensor(site: &Site, role: Role, tensor: &Tensor<'_>) -> Result<Adapte
         Role::Factor(name) => name,
         Role::Alpha => bail!("{}: an alpha is no matrix", site.path),
     };
-    Ok(AdapterTensor { name, shape: tensor.shape.to_vec(), values: finite_values(tensor)? })
+    let values = finite_values(tensor)?;
+    let shape = match role {
+        // PEFT's, as LyCORIS shapes magnitudes of outputs.
+        Role::Factor("lora_magnitude_vector") => [&[values.len(), 1], site.kind.ones()].concat(),
+        _ => tensor.shape.to_vec(),
+    };
+    Ok(AdapterTensor { name, shape, values })
 }
 
 /// The rank that the tensors' shapes tell.

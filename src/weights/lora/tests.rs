@@ -258,3 +258,22 @@ fn alpha_may_be_stored_with_one_axis() -> Result<()> {
     assert_eq!(read(&path, &known())?.modules[0].alpha, 0.5);
     Ok(())
 }
+
+#[test]
+fn magnitudes_have_pefts_shapes_in_diffusers_layout_and_come_back() {
+    let mut modules = adapters(&loras());
+    for module in &mut modules {
+        let shape = [&[module.site.out_features, 1], module.site.kind.ones()].concat();
+        module.tensors.push(AdapterTensor { name: MAGNITUDE, shape, values: vec![1.0, 2.0, 3.0] });
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("pytorch_lora_weights.safetensors");
+    write_diffusers(&path, &modules, FloatType::F32).unwrap();
+    let file = SafetensorsFile::open(&path).unwrap();
+    let shape = |module: &str| file.get(&format!("unet.{module}.lora_magnitude_vector")).unwrap().shape.to_vec();
+    assert_eq!((shape(QUERY), shape("mid_block.attentions.0.proj_in")), (vec![3], vec![1, 3, 1, 1]));
+    for module in &read_adapters(&path, &known()).unwrap().modules {
+        let written = modules.iter().find(|written| written.site == module.site).unwrap();
+        assert_eq!(module.tensor(MAGNITUDE), written.tensor(MAGNITUDE));
+    }
+}

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 
 use super::adapter_config::HEADER_KEY;
-use super::{AdapterModule, AdapterTensor, LoraMetadata, MAGNITUDE, Part, Site, UP, keys};
+use super::{AdapterModule, AdapterTensor, LoraMetadata, MAGNITUDE, Part, Site, SiteKind, UP, keys};
 use crate::weights::half_convert::first_non_finite;
 use crate::weights::hashing::{legacy_hash, sha256_hex};
 use crate::weights::safetensors_file::{StorageType, Tensor};
@@ -99,18 +99,26 @@ fn kohya_tensors(module: &AdapterModule, precision: FloatType) -> Result<Vec<Own
 }
 
 fn diffusers_tensors(module: &AdapterModule, precision: FloatType) -> Result<Vec<OwnedTensor>> {
-    let Site { part, path, .. } = &module.site;
+    let site @ Site { part, path, .. } = &module.site;
     let scale = module.alpha / module.rank as f32;
     let mut tensors = Vec::with_capacity(module.tensors.len());
     for AdapterTensor { name, shape, values } in &module.tensors {
         let key = keys::diffusers_key(*part, path, name).expect("what diffusers lacks is not written for it");
         tensors.push(match *name {
             UP => stored(key, shape.clone(), &values.iter().map(|value| value * scale).collect::<Vec<_>>(), precision)?,
-            MAGNITUDE => stored(key, vec![values.len()], values, precision)?,
+            MAGNITUDE => stored(key, peft_magnitudes(site, values.len()), values, precision)?,
             _ => stored(key, shape.clone(), values, precision)?,
         });
     }
     Ok(tensors)
+}
+
+/// The shape of PEFT's magnitudes: (out), of a convolution (1, out, 1, 1).
+fn peft_magnitudes(site: &Site, outputs: usize) -> Vec<usize> {
+    match site.kind {
+        SiteKind::Linear => vec![outputs],
+        SiteKind::Conv1x1 | SiteKind::Conv3x3 => vec![1, outputs, 1, 1],
+    }
 }
 
 /// Why diffusers' layout cannot hold `modules`; `None` where it can.
