@@ -18,7 +18,7 @@ pub(super) struct Draft {
     pub notes: Vec<String>,
 }
 
-/// A row of the table, made by [`setting`], [`shorthand`] or [`unsupported`] and the methods that add to it.
+/// A row of the table, made by `setting`, `shorthand` or `unsupported` and the methods that add to it.
 pub struct Key {
     pub name: &'static str,
     /// Other trainers' names for the same.
