@@ -48,8 +48,8 @@ pub(super) fn translate(
     }
     concepts::translate(&mut theirs, given, around, translation)?;
     network(&mut theirs, translation);
-    let refused = optimizer(&mut theirs, translation);
-    parts(&mut theirs, refused.as_deref(), translation);
+    optimizer(&mut theirs, translation);
+    parts(&mut theirs, translation);
     schedule(&mut theirs, translation);
     onetrainer_rows::convert(&mut theirs, translation);
     rest(theirs, translation);
@@ -95,10 +95,9 @@ fn network(theirs: &mut Theirs, translation: &mut Translation) {
 }
 
 /// The optimizer, a map of its name and of the arguments of all optimizers, those that count not null.
-fn optimizer(theirs: &mut Theirs, translation: &mut Translation) -> Option<String> {
-    let map = theirs.take("optimizer")?.value;
-    let map = map.as_mapping()?;
-    let name = map.get("optimizer").and_then(Value::as_str)?;
+fn optimizer(theirs: &mut Theirs, translation: &mut Translation) {
+    let map = theirs.take("optimizer").and_then(|entry| entry.value.as_mapping().cloned()).unwrap_or_default();
+    let Some(name) = map.get("optimizer").and_then(Value::as_str) else { return };
     let plain = name.replace('_', "");
     let known = [("SCHEDULEFREEADAMW", "AdamWScheduleFree"), ("ADAMW8BIT", "AdamW8bit"), ("ADAM", "AdamW")];
     let plain = known.iter().find(|(theirs, _)| *theirs == plain).map_or(plain.as_str(), |(_, ours)| *ours);
@@ -107,27 +106,27 @@ fn optimizer(theirs: &mut Theirs, translation: &mut Translation) -> Option<Strin
     if let (Some(first), Some(second)) = (number("beta1"), number("beta2")) {
         arguments.push(("betas".to_owned(), vec![Value::from(first), second.into()].into()));
     }
-    for (name, value) in map {
+    for (name, value) in &map {
         let name = name.as_str().unwrap_or_default();
         let is_argument = !name.starts_with("__") && !matches!(name, "optimizer" | "beta1" | "beta2");
         if is_argument && !is_off(value) {
             arguments.push((name.to_owned(), value.clone()));
         }
     }
-    optimizer::put("optimizer", plain, arguments, translation)
+    optimizer::put("optimizer", plain, arguments, translation);
 }
 
 /// U-Net and text encoder, each a map; a rate that is null is `learning_rate`.
-fn parts(theirs: &mut Theirs, refused: Option<&str>, translation: &mut Translation) {
+fn parts(theirs: &mut Theirs, translation: &mut Translation) {
     let mut take_map =
         |name: &str| theirs.take(name).and_then(|entry| entry.value.as_mapping().cloned()).unwrap_or_default();
     let (unet, text_encoder, vae) = (take_map("unet"), take_map("text_encoder"), take_map("vae"));
     let is_trained = |part: &Mapping, absent: bool| part.get("train").and_then(Value::as_bool).unwrap_or(absent);
     if let Some(entry) = theirs.take("learning_rate") {
-        translation.put(Setting::from("learning_rate", entry.value, &entry.spelled).refused(refused));
+        translation.put(Setting::from("learning_rate", entry.value, &entry.spelled));
     }
     if let Some(rate) = unet.get("learning_rate").filter(|rate| !rate.is_null()) {
-        translation.put(Setting::from("unet_lr", rate.clone(), "unet.learning_rate").refused(refused));
+        translation.put(Setting::from("unet_lr", rate.clone(), "unet.learning_rate"));
     }
     if !is_trained(&unet, true) {
         translation.put(Setting::from("network_train_text_encoder_only", true, "unet.train"));
@@ -137,7 +136,7 @@ fn parts(theirs: &mut Theirs, refused: Option<&str>, translation: &mut Translati
     if trains_text {
         let rate = text_encoder.get("learning_rate").filter(|rate| !rate.is_null()).cloned();
         let rate = rate.or_else(|| translation.value_of("learning_rate").cloned()).unwrap_or_else(|| 3e-6.into());
-        translation.put(Setting::from("text_encoder_lr", rate, "text_encoder.learning_rate").refused(refused));
+        translation.put(Setting::from("text_encoder_lr", rate, "text_encoder.learning_rate"));
     }
     if let Some(rate) = text_encoder.get("dropout_probability").filter(|rate| !is_off(rate)) {
         translation.put(Setting::from("caption_dropout_rate", rate.clone(), "text_encoder.dropout_probability"));

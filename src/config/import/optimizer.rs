@@ -9,9 +9,8 @@ use super::{
 };
 use serde_yaml::{Mapping, Value};
 
-/// Takes the optimizer out of sd-scripts' settings. What comes back is why learning rates cannot be taken over: they
-/// belong to an optimizer that is not there.
-pub(super) fn translate(theirs: &mut Theirs, translation: &mut Translation) -> Option<String> {
+/// Takes the optimizer out of sd-scripts' settings.
+pub(super) fn translate(theirs: &mut Theirs, translation: &mut Translation) {
     let mut arguments = Vec::new();
     for list in ["optimizer_args", "optimizer_args_custom"] {
         arguments.extend(theirs.take(list).map(|entry| text::arguments(&entry.value)).unwrap_or_default());
@@ -25,30 +24,20 @@ pub(super) fn translate(theirs: &mut Theirs, translation: &mut Translation) -> O
     let named = named.and_then(|entry| Some((entry.spelled.clone(), entry.value.as_str()?.to_owned())));
     match named.or_else(|| by_flag.into_iter().next()) {
         Some((spelled, name)) => put(&spelled, &name, arguments, translation),
-        None => {
-            put_arguments(OptimizerSettings::default(), arguments, translation);
-            None
-        }
+        None => put_arguments(OptimizerSettings::default(), arguments, translation),
     }
 }
 
-/// Puts an optimizer that was set under the name `spelled`; what comes back is as in [`translate`].
-pub(super) fn put(
-    spelled: &str,
-    name: &str,
-    arguments: Vec<(String, Value)>,
-    translation: &mut Translation,
-) -> Option<String> {
+/// Puts an optimizer that was set under the name `spelled`.
+pub(super) fn put(spelled: &str, name: &str, arguments: Vec<(String, Value)>, translation: &mut Translation) {
     let Some(settings) = OptimizerSettings::named(name) else {
         translation.put(Setting::from("optimizer_type", name, spelled));
         let why = format!("it is for {name}");
-        arguments.into_iter().for_each(|(name, value)| translation.leave_out(&name, value, &why));
-        return Some(format!("a rate for {name} suits no other optimizer"));
+        return arguments.into_iter().for_each(|(name, value)| translation.leave_out(&name, value, &why));
     };
     let note = optimizers::note(&name.into()).unwrap_or_default();
     translation.put(Setting::from("optimizer_type", settings.name(), spelled).note(note));
     put_arguments(settings, arguments, translation);
-    None
 }
 
 /// Keeps the arguments that the optimizer takes.

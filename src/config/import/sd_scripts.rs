@@ -51,8 +51,8 @@ pub(super) fn translate(mut theirs: Theirs, around: &Surroundings, translation: 
         translation.put_base_model(entry, around.exists);
     }
     network::translate(&mut theirs, translation);
-    let refused = optimizer::translate(&mut theirs, translation);
-    rates(&mut theirs, refused.as_deref(), translation);
+    optimizer::translate(&mut theirs, translation);
+    rates(&mut theirs, translation);
     length(&mut theirs, translation);
     words(&mut theirs, translation);
     folders(&mut theirs, translation);
@@ -82,8 +82,8 @@ pub(super) fn write_defaults_out(and_captions: bool, translation: &mut Translati
 }
 
 /// What is trained, and at which rates. The text encoder is, unless something says no; a rate of 0 leaves a part out,
-/// and one that is missing is `learning_rate`. `refused` is why no rate is taken over.
-fn rates(theirs: &mut Theirs, refused: Option<&str>, translation: &mut Translation) {
+/// and one that is missing is `learning_rate`.
+fn rates(theirs: &mut Theirs, translation: &mut Translation) {
     let first = |entry: Entry| match entry.value {
         Value::Sequence(list) => Entry { value: list.into_iter().next().unwrap_or_default(), ..entry },
         _ => entry,
@@ -104,21 +104,15 @@ fn rates(theirs: &mut Theirs, refused: Option<&str>, translation: &mut Translati
         None => None,
     };
     if let Some(setting) = learning_rate {
-        translation.put(setting.refused(refused));
+        translation.put(setting);
     }
     if let Some(entry) = unet_rate.filter(|entry| !is_off(&entry.value)) {
-        translation.put(Setting::from("unet_lr", entry.value, &entry.spelled).refused(refused));
+        translation.put(Setting::from("unet_lr", entry.value, &entry.spelled));
     }
-    text_encoder(trains_text, unet_only, text_rate, refused, translation);
+    text_encoder(trains_text, unet_only, text_rate, translation);
 }
 
-fn text_encoder(
-    trains: bool,
-    unet_only: Option<Entry>,
-    rate: Option<Entry>,
-    refused: Option<&str>,
-    translation: &mut Translation,
-) {
+fn text_encoder(trains: bool, unet_only: Option<Entry>, rate: Option<Entry>, translation: &mut Translation) {
     if !trains {
         let spelled = unet_only.map_or_else(|| "text_encoder_lr".to_owned(), |entry| entry.spelled);
         translation.put(Setting::from("train_text_encoder", false, &spelled));
@@ -134,7 +128,7 @@ fn text_encoder(
         Some(entry) => Setting::from("text_encoder_lr", entry.value, &entry.spelled),
         None => Setting::default("text_encoder_lr", learning_rate, "sd-scripts takes `learning_rate`"),
     };
-    translation.put(setting.refused(refused));
+    translation.put(setting);
 }
 
 /// Epochs win over steps there, steps over epochs here.

@@ -158,11 +158,16 @@ fn sd_scripts_with_a_data_set_of_two_subsets() {
 fn rates_belong_to_their_optimizer() {
     let (imported, config) = loaded(sd_scripts("optimizer_type = \"Ranger\"\nlearning_rate = 1.0\nunet_lr = 1.0\n"));
     assert!(config.unet_lr < 1e-3, "{}", imported.yaml);
-    tells(
-        &imported,
-        Fate::NotTakenOver,
-        &["optimizer_type: Ranger", "learning_rate: 1, unet_lr: 1: a rate for Ranger"],
-    );
+    tells(&imported, Fate::NotTakenOver, &["optimizer_type: Ranger", "learning_rate: 1, unet_lr: 1"]);
+    let (imported, config) = loaded(sd_scripts(
+        "optimizer_type = \"Prodigy\"\nlearning_rate = 1.0\nnetwork_args = [\"loraplus_lr_ratio=16\"]\n\
+         optimizer_args = [\"decouple=True\", \"d_coef=2\"]\n",
+    ));
+    assert_eq!((config.optimizer.name(), config.unet_lr), ("Prodigy", 1.0), "{}", imported.yaml);
+    has_lines(&imported, &["optimizer_args: {decouple: true, d_coef: 2}"]);
+    let contradiction =
+        ["loraplus_unet_lr_ratio: 16, loraplus_text_encoder_lr_ratio: 16: `loraplus_lr_ratio`: Prodigy"];
+    tells(&imported, Fate::NotTakenOver, &contradiction);
     let arguments = "use_8bit_adam = true\noptimizer_args = [\"weight_decay=0.5\", \"amsgrad=False\", \"wavelet=1\"]\n";
     let (imported, _) = loaded(sd_scripts(arguments));
     has_lines(&imported, &["optimizer_args: {weight_decay: 0.5}"]);

@@ -3,7 +3,7 @@
 use super::{
     super::{
         key::{Draft, Key},
-        keys::{GROUPS, UNSUPPORTED},
+        keys::{self, GROUPS, UNSUPPORTED},
         resolve,
         train_config::TrainConfig,
         words::Language,
@@ -16,30 +16,35 @@ use super::{
 };
 use anyhow::Result;
 use serde_yaml::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Columns of a line with its comment; longer comments stand above their line.
 const WIDTH: usize = 80;
 /// Where comments begin.
 const COMMENT_COLUMN: usize = 34;
 
+/// What is settled before the rest, in this order: values that contradict it give way, and not the other way round.
+const FIRST: [&str; 4] = ["base_model", "train_data_dir", "optimizer_type", "optimizer_args"];
+/// What suits one optimizer and no other.
+const OF_THE_OPTIMIZER: [&str; 4] = ["optimizer_args", "learning_rate", "unet_lr", "text_encoder_lr"];
+
 /// The file that trains what was imported, and what is to be told. `heading` opens it.
 pub(super) fn write(heading: &str, translation: Translation) -> (String, Findings) {
-    let Translation { mut placed, left_out, findings } = translation;
+    let Translation { placed, left_out, findings } = translation;
     let mut writer = Writer::new(findings);
-    writer.is_named = placed.iter().any(|placed| placed.key.name == "output_name");
-    writer.comment(heading);
+    writer.settle(placed);
+    let mut yaml = commented(heading);
     for group in GROUPS {
-        writer.section(group.title.of(Language::English), group.keys, &mut placed);
+        yaml += &writer.section(group.title.of(Language::English), group.keys);
     }
-    writer.section("Known here, and not built yet", UNSUPPORTED, &mut placed);
+    yaml += &writer.section("Known here, and not built yet", UNSUPPORTED);
     if !left_out.is_empty() {
-        writer.yaml += "\n# Without a counterpart here\n";
+        yaml += "\n# Without a counterpart here\n";
     }
     for setting in left_out {
-        writer.yaml += &format!("# {}: {}\n", setting.name, text::yaml(&setting.value));
+        yaml += &format!("# {}: {}\n", setting.name, text::yaml(&setting.value));
     }
-    (writer.yaml, writer.findings)
+    (yaml, writer.findings)
 }
 
 struct Writer {
@@ -48,7 +53,10 @@ struct Writer {
     given: HashSet<&'static str>,
     /// Whether a name for the LoRA is to come, which else is the data folder's.
     is_named: bool,
-    yaml: String,
+    /// Why the optimizer is not taken, which takes what [`OF_THE_OPTIMIZER`] names along.
+    without_optimizer: Option<&'static str>,
+    /// By key: its line, with what is said above it.
+    lines: HashMap<&'static str, String>,
     findings: Findings,
 }
 
@@ -57,12 +65,18 @@ impl Writer {
         let mut config = TrainConfig::unresolved();
         // The name of the LoRA is derived from it, which fails while there is none.
         config.train_data_dir = example_of("train_data_dir").into();
-        Self { config, given: HashSet::new(), is_named: false, yaml: String::new(), findings }
+        let (given, lines) = (HashSet::new(), HashMap::new());
+        Self { config, given, is_named: false, without_optimizer: None, lines, findings }
     }
 
-    fn section(&mut self, title: &str, keys: &'static [Key], placed: &mut Vec<Placed>) {
-        let before = self.yaml.len();
-        for key in keys {
+    /// Offers every value to its key.
+    fn settle(&mut self, mut placed: Vec<Placed>) {
+        self.is_named = placed.iter().any(|placed| placed.key.name == "output_name");
+        let (first, rest): (Vec<&Key>, Vec<&Key>) = keys::all().partition(|key| FIRST.contains(&key.name));
+        let place = |key: &&Key| FIRST.iter().position(|name| *name == key.name);
+        let mut first = first;
+        first.sort_by_key(place);
+        for key in first.into_iter().chain(rest) {
             if let Some(at) = placed.iter().position(|placed| placed.key.name == key.name) {
                 self.setting(placed.swap_remove(at));
             }
@@ -70,9 +84,12 @@ impl Writer {
                 self.missing(key);
             }
         }
-        if self.yaml.len() > before {
-            self.yaml.insert_str(before, &format!("\n# {title}\n"));
-        }
+    }
+
+    /// The lines of the keys under their title; nothing where there are none.
+    fn section(&self, title: &str, keys: &'static [Key]) -> String {
+        let lines: String = keys.iter().filter_map(|key| self.lines.get(key.name)).map(String::as_str).collect();
+        if lines.is_empty() { lines } else { format!("\n# {title}\n{lines}") }
     }
 
     /// A key that a file must have and theirs does not, or not so that it can be used.
@@ -89,9 +106,11 @@ impl Writer {
     }
 
     fn setting(&mut self, setting: Placed) {
-        let attempt = match &setting.refused {
-            Some(why) => Err(why.clone()),
-            None => self.accept(setting.key, &setting.value).map_err(|error| format!("{error:#}")),
+        let of_another = self.without_optimizer.filter(|_| OF_THE_OPTIMIZER.contains(&setting.key.name));
+        let attempt = match (&setting.refused, of_another) {
+            (Some(why), _) => Err(why.clone()),
+            (None, Some(why)) => Err(why.to_owned()),
+            (None, None) => self.accept(setting.key, &setting.value).map_err(|error| format!("{error:#}")),
         };
         match attempt {
             Ok((config, notes)) => self.accepted(setting, config, &notes),
@@ -136,7 +155,7 @@ impl Writer {
             Origin::Theirs(spelled) if spelled != key.name => joined(&spelled, &said),
             _ => said,
         };
-        self.line(&format!("{}: {}", key.name, text::yaml(&value)), &comment);
+        self.lines.insert(key.name, line(&format!("{}: {}", key.name, text::yaml(&value)), &comment));
     }
 
     fn refused(&mut self, setting: Placed, why: &str) {
@@ -147,36 +166,36 @@ impl Writer {
         let otherwise = otherwise.and_then(|value| self.accept(key, &value).ok().map(|(config, _)| (value, config)));
         let Some((instead, config)) = otherwise else {
             let line = format!("{}: {}", key.name, text::yaml(&value));
+            if key.name == "optimizer_type" {
+                self.without_optimizer = Some("it suits its optimizer and no other");
+            }
             self.findings.add(Fate::NotTakenOver, line.clone(), why.clone());
-            self.comment(&why);
-            self.yaml += &format!("# {line}\n");
+            self.lines.insert(key.name, format!("{}# {line}\n", commented(&why)));
             return;
         };
-        let line = format!("{}: {}", key.name, text::yaml(&instead));
+        let instead = format!("{}: {}", key.name, text::yaml(&instead));
         let why = format!("theirs is {}: {why}", text::yaml(&value));
-        self.findings.add(Fate::NotTakenOver, line.clone(), why.clone());
+        self.findings.add(Fate::NotTakenOver, instead.clone(), why.clone());
         self.config = config;
         self.given.insert(key.name);
-        self.line(&line, &why);
+        self.lines.insert(key.name, line(&instead, &why));
     }
+}
 
-    fn line(&mut self, line: &str, comment: &str) {
-        let with_comment = format!("{line:<COMMENT_COLUMN$}  # {comment}");
-        if comment.is_empty() {
-            self.yaml += &format!("{line}\n");
-        } else if with_comment.chars().count() <= WIDTH {
-            self.yaml += &format!("{with_comment}\n");
-        } else {
-            self.comment(comment);
-            self.yaml += &format!("{line}\n");
-        }
+/// A line with its comment behind it, or above it where that is too wide.
+fn line(line: &str, comment: &str) -> String {
+    let with_comment = format!("{line:<COMMENT_COLUMN$}  # {comment}\n");
+    if comment.is_empty() {
+        format!("{line}\n")
+    } else if with_comment.chars().count() <= WIDTH + 1 {
+        with_comment
+    } else {
+        format!("{}{line}\n", commented(comment))
     }
+}
 
-    fn comment(&mut self, text: &str) {
-        for line in text.lines().flat_map(|line| wrap(line, WIDTH - 2)) {
-            self.yaml += &format!("# {line}\n");
-        }
-    }
+fn commented(text: &str) -> String {
+    wrap(text, WIDTH - 2).iter().map(|line| format!("# {line}\n")).collect()
 }
 
 fn joined(first: &str, second: &str) -> String {
