@@ -182,7 +182,7 @@ fn padding_stays_zero() {
             }
             let parameters = run.parameters();
             for (index, shard) in run.store.shards.iter().enumerate() {
-                let expected = run.flat(index, &parameters);
+                let expected = run.store.flat(index, &parameters);
                 let bytes = device.gpu.read(&shard.parameters.whole()).unwrap();
                 let actual: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
                 assert!(actual == expected, "{} on {}: padding of shard {index}", case.name, device.name);

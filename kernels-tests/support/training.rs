@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use lora_wgpu::{
-    adapters::{Shard, Store, TensorShape},
+    adapters::{Store, TensorShape},
     gpu::{Buffer, Gpu},
     ops,
     optim::{Optimizer, SETTINGS, State, UpdateValues},
-    tape::{DType, Input, Program, Tape, Value},
+    tape::{Input, Program, Tape, Value},
 };
 
 /// Parameter groups of every store here.
@@ -57,7 +57,7 @@ impl<'a> Training<'a> {
         (scale, max_norm): (f32, f32),
     ) -> Vec<f32> {
         for (index, shard) in self.store.shards.iter().enumerate() {
-            let flat: Vec<f32> = self.flat(index, gradients).iter().map(|value| value * scale).collect();
+            let flat: Vec<f32> = self.store.flat(index, gradients).iter().map(|value| value * scale).collect();
             self.gpu.upload(&shard.accumulated.whole(), bytemuck::cast_slice(&flat));
         }
         for (input, settings) in self.inputs.settings.iter().zip(self.optimizer.settings(update, &rates)) {
@@ -67,14 +67,6 @@ impl<'a> Training<'a> {
         self.program.write(self.gpu, self.inputs.loss_scale, &[scale]);
         self.program.replay(self.gpu);
         self.program.read(self.gpu, "clip").unwrap()
-    }
-
-    /// The values of every tensor of a shard, where they lie, with zeros between them.
-    pub fn flat(&self, shard: usize, values: &[Vec<f32>]) -> Vec<f32> {
-        let mut flat = vec![0f32; self.store.shards[shard].elements];
-        let here = self.store.tensors.iter().zip(values).filter(|(placed, _)| placed.shard == shard);
-        here.for_each(|(placed, values)| placed.store(values, &mut flat));
-        flat
     }
 
     pub fn parameters(&self) -> Vec<Vec<f32>> {
@@ -95,10 +87,7 @@ impl<'a> Training<'a> {
 
 /// Records that gradients are clipped, and the update of all groups.
 pub fn record_update(tape: &mut Tape, store: &Store, optimizer: &Optimizer, state: &State) -> UpdateInputs {
-    let external = |tape: &mut Tape, shard: &Shard| {
-        tape.external("gradients", &[shard.elements], DType::F32, &shard.accumulated.whole())
-    };
-    let gradients: Vec<Value> = store.shards.iter().map(|shard| external(tape, shard)).collect();
+    let gradients: Vec<Value> = store.shards.iter().map(|shard| shard.on(tape, &shard.accumulated)).collect();
     let [max_norm, loss_scale] = ["max_norm", "loss_scale"].map(|name| tape.input(name, &[1]));
     let clip = ops::grad_norm(tape, &gradients, max_norm.value, loss_scale.value);
     let settings: Vec<Input> = (0..GROUPS).map(|group| tape.input(&format!("settings {group}"), &[SETTINGS])).collect();

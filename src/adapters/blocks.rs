@@ -1,9 +1,9 @@
 //! kohya's 25 blocks of the U-Net, by which ranks and learning rates may differ.
 
-/// How many there are: 12 on the way down, of which the first is `conv_in`, the middle, 12 on the way up.
-pub const BLOCKS: usize = 25;
-/// The middle one.
-pub const MIDDLE: usize = 12;
+use crate::config::NETWORK_BLOCKS;
+
+/// The middle one, after 12 on the way down, of which the first is `conv_in`.
+const MIDDLE: usize = NETWORK_BLOCKS / 2;
 
 /// The block of a U-Net module (sd-scripts' `get_block_index`): resnets and attentions count by their layer, samplers are
 /// the third of their level.

@@ -9,7 +9,6 @@ mod set;
 mod store;
 mod targets;
 
-pub use blocks::{BLOCKS, MIDDLE};
 pub use kinds::{Kind, TensorSpec};
 pub use rules::{Group, Rules, Size, TextRules, UnetRules};
 pub use scales::{Factor, Scales};

@@ -1,12 +1,12 @@
 //! From what a training asks for to a plan for each site: rank, alpha, and the parameter group with its learning rate.
 
 use crate::{
-    config::LoraTarget,
+    config::{LoraTarget, NETWORK_BLOCKS},
     weights::lora::{Part, Site, SiteKind},
 };
 
 use super::{
-    blocks::{BLOCKS, block_of},
+    blocks::block_of,
     set::SitePlan,
     targets::{is_convolutional, is_target, is_text_target},
 };
@@ -26,12 +26,12 @@ pub struct UnetRules {
     /// Of 3×3 convolutions, where those are adapted, with everything else in resnets and samplers.
     pub conv: Option<Size>,
     /// Sizes by block, which go before `size`; a rank of 0 leaves the block out.
-    pub blocks: Option<[Size; BLOCKS]>,
+    pub blocks: Option<[Size; NETWORK_BLOCKS]>,
     /// The same for 3×3 convolutions.
-    pub conv_blocks: Option<[Size; BLOCKS]>,
+    pub conv_blocks: Option<[Size; NETWORK_BLOCKS]>,
     pub rate: f64,
     /// What `rate` is multiplied by in each block; 0 leaves the block out.
-    pub block_rates: Option<[f64; BLOCKS]>,
+    pub block_rates: Option<[f64; NETWORK_BLOCKS]>,
     /// What the rate of every `up` is multiplied by (LoRA+).
     pub up_ratio: f64,
 }
@@ -173,9 +173,9 @@ mod tests {
 
     #[test]
     fn blocks_have_their_own_ranks_and_rates() {
-        let mut sizes = [Size { rank: 3, alpha: 1.0 }; BLOCKS];
+        let mut sizes = [Size { rank: 3, alpha: 1.0 }; NETWORK_BLOCKS];
         sizes[1].rank = 0;
-        let mut rates = [1.0; BLOCKS];
+        let mut rates = [1.0; NETWORK_BLOCKS];
         rates[16] = 0.5;
         let conv = Some(Size { rank: 2, alpha: 1.0 });
         let unet = UnetRules { conv, blocks: Some(sizes), block_rates: Some(rates), ..unet() };

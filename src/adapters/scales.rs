@@ -17,11 +17,11 @@ pub struct Factor {
 }
 
 impl Factor {
-    pub fn by_strength(value: f32) -> Self {
+    pub const fn by_strength(value: f32) -> Self {
         Self { value, by_strength: true }
     }
 
-    pub fn fixed(value: f32) -> Self {
+    pub const fn fixed(value: f32) -> Self {
         Self { value, by_strength: false }
     }
 }

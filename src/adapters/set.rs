@@ -13,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    kinds::{Kind, OnTape, TensorSpec},
+    kinds::{BLEND, Kind, OnTape, TensorSpec},
     scales::{Factor, Scales},
     store::Store,
 };
@@ -80,7 +80,7 @@ impl AdapterSet {
             modules.push(Module { plan, specs, tensors: first..tensors.len(), factor, alpha });
         }
         let store = Store::new(tensors, max_binding, accumulate);
-        let blend = [Factor::fixed(-1.0), Factor::by_strength(-1.0)].into_iter().filter(|_| kind.blends());
+        let blend = BLEND.into_iter().filter(|_| kind.blends());
         let factors = modules.iter().map(|module: &Module| module.factor).chain(blend);
         let scales = Scales::new("adapter scales", factors);
         Self { kind, modules, store, scales }
@@ -182,7 +182,7 @@ impl AdapterSet {
     ) -> Result<T> {
         let own = self.store.read_bytes(gpu)?;
         let rounded = values.iter().map(|values| values.iter().map(|&value| precision.rounded(value)).collect());
-        self.store.write_parameters(gpu, &rounded.collect::<Vec<Vec<f32>>>());
+        self.store.write_into(gpu, &rounded.collect::<Vec<Vec<f32>>>(), |shard| &shard.parameters);
         let result = work();
         self.store.write_bytes(gpu, &own);
         result

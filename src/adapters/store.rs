@@ -128,21 +128,26 @@ impl Store {
 
     /// Uploads every tensor's values, in their order in files, and clears the gradients.
     pub fn write(&self, gpu: &Gpu, values: &[Vec<f32>]) {
-        self.write_parameters(gpu, values);
+        self.write_into(gpu, values, |shard| &shard.parameters);
         for shard in &self.shards {
             gpu.clear(&shard.gradients.whole());
             gpu.clear(&shard.accumulated.whole());
         }
     }
 
-    /// Uploads every tensor's values, in their order in files.
-    pub fn write_parameters(&self, gpu: &Gpu, values: &[Vec<f32>]) {
+    /// Uploads every tensor's values, in their order in files, into one of each shard's buffers.
+    pub fn write_into(&self, gpu: &Gpu, values: &[Vec<f32>], buffer: impl Fn(&Shard) -> &Buffer) {
         for (index, shard) in self.shards.iter().enumerate() {
-            let mut flat = vec![0f32; shard.elements];
-            let here = self.tensors.iter().zip(values).filter(|(placed, _)| placed.shard == index);
-            here.for_each(|(placed, values)| placed.store(values, &mut flat));
-            gpu.upload(&shard.parameters.whole(), bytemuck::cast_slice(&flat));
+            gpu.upload(&buffer(shard).whole(), bytemuck::cast_slice(&self.flat(index, values)));
         }
+    }
+
+    /// The values of every tensor of a shard, where they lie, with zeros between them.
+    pub fn flat(&self, shard: usize, values: &[Vec<f32>]) -> Vec<f32> {
+        let mut flat = vec![0f32; self.shards[shard].elements];
+        let here = self.tensors.iter().zip(values).filter(|(placed, _)| placed.shard == shard);
+        here.for_each(|(placed, values)| placed.store(values, &mut flat));
+        flat
     }
 
     /// The bytes of every shard's parameters.
@@ -220,6 +225,11 @@ impl Shard {
         let gradients = declare("gradients");
         let accumulated = if accumulate { declare("accumulated gradients") } else { gradients.clone() };
         Self { group, elements, parameters: declare("parameters"), gradients, accumulated }
+    }
+
+    /// A buffer as long as its own on a tape, (elements).
+    pub fn on(&self, tape: &mut Tape, buffer: &Buffer) -> Value {
+        tape.external(buffer.label(), &[self.elements], DType::F32, &buffer.whole())
     }
 
     /// Bytes of all its buffers.

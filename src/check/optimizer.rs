@@ -160,15 +160,12 @@ impl<'a> Run<'a> {
     }
 
     fn update(&self, update: u32) -> Result<()> {
-        for (index, shard) in self.store.shards.iter().enumerate() {
-            let mut flat = vec![0f32; shard.elements];
-            let here = self.store.tensors.iter().zip(&self.case.tensors).filter(|(placed, _)| placed.shard == index);
-            for (placed, given) in here {
-                let count = given.first.len();
-                placed.store(&given.gradients[(update as usize - 1) * count..][..count], &mut flat);
-            }
-            self.gpu.upload(&shard.accumulated.whole(), bytemuck::cast_slice(&flat));
-        }
+        let of_update = |given: &Given| {
+            let count = given.first.len();
+            given.gradients[(update as usize - 1) * count..][..count].to_vec()
+        };
+        let gradients: Vec<Vec<f32>> = self.case.tensors.iter().map(of_update).collect();
+        self.store.write_into(self.gpu, &gradients, |shard| &shard.accumulated);
         let settings = self.optimizer.settings(update, &[self.case.rate]).iter().map(|row| row.to_vec()).collect();
         let numbers = UpdateNumbers { numbers: settings, max_grad_norm: 0.0 };
         let result = self.inputs.start(self.gpu, &self.program, &numbers).wait(self.gpu)?;

@@ -28,6 +28,13 @@ pub struct LossConfig {
     pub max_timestep: u32,
 }
 
+impl LossConfig {
+    /// Whether some parts of pictures count less than others.
+    pub fn is_masked(&self) -> bool {
+        self.masked_loss || self.alpha_mask
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossType {
     L2,

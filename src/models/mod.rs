@@ -1,6 +1,7 @@
 //! Model topologies: names and shapes of Stable Diffusion v1's three networks, and of those that caption and tag
 //! pictures, BLIP and CLIP. Widths come from the checkpoint.
 
+pub mod adaptable;
 mod blip_text;
 mod clip;
 mod clip_text;

@@ -10,7 +10,6 @@ use super::{
     Parts, Rule, SETTINGS, SlotRule, UpdateValues,
     factored::{TensorKernel, estimate},
     padded_settings,
-    state::Holds,
 };
 
 /// The largest rate of its own.
@@ -44,8 +43,7 @@ impl Adafactor {
 
 impl Rule for Adafactor {
     fn slots(&self) -> Vec<SlotRule> {
-        let [rows, columns] = [("exp_avg_sq_row", Holds::RowMeans), ("exp_avg_sq_col", Holds::ColumnMeans)];
-        vec![SlotRule::means(rows.0, rows.1), SlotRule::means(columns.0, columns.1)]
+        SlotRule::second_moments().to_vec()
     }
 
     fn by_tensor(&self) -> bool {
@@ -66,9 +64,7 @@ impl Rule for Adafactor {
         let one_minus_beta = f64::from(update).powf(self.decay_rate);
         let scales = f64::from(u8::from(self.scale_parameter));
         let [eps, smallest] = self.eps;
-        let estimate = [1.0 - one_minus_beta, one_minus_beta, eps, self.clip_threshold];
-        let [beta, one_minus_beta, eps, threshold] = estimate;
-        let rate = self.rate(update, rate);
+        let (beta, threshold, rate) = (1.0 - one_minus_beta, self.clip_threshold, self.rate(update, rate));
         padded_settings([beta, one_minus_beta, eps, threshold, rate, scales, smallest, self.weight_decay])
     }
 

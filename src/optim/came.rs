@@ -32,13 +32,10 @@ impl Came {
 
 impl Rule for Came {
     fn slots(&self) -> Vec<SlotRule> {
-        vec![
-            SlotRule::means("exp_avg_sq_row", Holds::RowMeans),
-            SlotRule::means("exp_avg_sq_col", Holds::ColumnMeans),
-            SlotRule::zero("exp_avg"),
-            SlotRule::means("exp_avg_res_row", Holds::RowMeans),
-            SlotRule::means("exp_avg_res_col", Holds::ColumnMeans),
-        ]
+        let [rows, columns] = SlotRule::second_moments();
+        let residuals = [("exp_avg_res_row", Holds::RowMeans), ("exp_avg_res_col", Holds::ColumnMeans)];
+        let [residual_rows, residual_columns] = residuals.map(|(name, holds)| SlotRule::means(name, holds));
+        vec![rows, columns, SlotRule::zero("exp_avg"), residual_rows, residual_columns]
     }
 
     fn by_tensor(&self) -> bool {
@@ -59,11 +56,18 @@ impl Rule for Came {
 
     fn numbers(&self, _update: u32, rate: f64, _shared: f64) -> [f64; SETTINGS] {
         let Self { betas: [beta1, beta2, beta3], eps: [eps, confidence_eps], clip_threshold, weight_decay } = *self;
-        let estimate = [beta2, 1.0 - beta2, eps, clip_threshold];
-        let own = [rate, beta1, 1.0 - beta1, beta3, 1.0 - beta3, confidence_eps, weight_decay];
-        let mut numbers = [0.0; 11];
-        numbers[..4].copy_from_slice(&estimate);
-        numbers[4..].copy_from_slice(&own);
-        padded_settings(numbers)
+        padded_settings([
+            beta2,
+            1.0 - beta2,
+            eps,
+            clip_threshold,
+            rate,
+            beta1,
+            1.0 - beta1,
+            beta3,
+            1.0 - beta3,
+            confidence_eps,
+            weight_decay,
+        ])
     }
 }

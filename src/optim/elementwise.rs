@@ -9,7 +9,7 @@ use crate::{
     tape::{Lowering, Op, Tape, Value},
 };
 
-use super::Part;
+use super::{Part, Parts, UpdateValues};
 
 /// A shader with one entry point `step`, which updates parameters and all slots from gradients, clip and settings.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +27,15 @@ struct Params {
 }
 
 impl Elementwise {
-    /// Records the update of one shard.
+    /// Records the update of all shards.
     ///
     /// # Panics
     /// Where sizes differ or are no multiple of 4.
-    pub(super) fn record(self, tape: &mut Tape, part: &Part, clip: Value) {
+    pub(super) fn record(self, tape: &mut Tape, parts: &Parts, update: UpdateValues<'_>) {
+        parts.shards.iter().for_each(|part| self.record_shard(tape, part, update.clip));
+    }
+
+    fn record_shard(self, tape: &mut Tape, part: &Part, clip: Value) {
         let count = tape.elements(part.parameters);
         assert_eq!(count % 4, 0, "{}: {count} parameters are no multiple of 4", self.name);
         let mut inputs = vec![part.parameters, part.gradients];

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    adapters::Store,
+    adapters::{Shard, Store},
     gpu::{
         Access::{Read, Write},
         Buffer, Cost, Gpu, KernelSpec,
@@ -11,8 +11,6 @@ use crate::{
     ops::flat_workgroups,
     tape::{Lowering, Op, Tape, Value},
 };
-
-use super::flat;
 
 /// How fast the average follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,7 +57,7 @@ pub struct Ema {
 impl Ema {
     /// Nothing is allocated yet.
     pub fn new(store: &Store) -> Self {
-        let shadow = |(index, shard): (usize, &crate::adapters::Shard)| {
+        let shadow = |(index, shard): (usize, &Shard)| {
             (index, Buffer::declare(format!("average {index}"), 4 * shard.elements as u64))
         };
         Self { shadows: store.trained().map(shadow).collect() }
@@ -87,7 +85,7 @@ impl Ema {
         assert_eq!(tape.elements(weight), 1, "ema: size of weight");
         for (index, shadow) in &self.shadows {
             let shard = &store.shards[*index];
-            let [shadow, parameters] = [shadow, &shard.parameters].map(|buffer| flat(tape, buffer, shard.elements));
+            let [shadow, parameters] = [shadow, &shard.parameters].map(|buffer| shard.on(tape, buffer));
             tape.push_effect(EmaStep, &[shadow, parameters, weight]);
         }
     }

@@ -111,8 +111,8 @@ fn inputs(tensors: Value, values: &[(Value, Access)]) -> Vec<Value> {
 /// Place of `update` among the bindings of the estimate.
 const ESTIMATED: usize = 4;
 
-/// The gradients of a shard over the square roots of their second moments, which are kept in the first two slots, as
-/// means of rows and of columns; clipped tensor by tensor. The settings begin with beta, 1 − beta, eps and threshold.
+/// The gradients of a shard over the square roots of their second moments, which are kept in the first two slots
+/// (`SlotRule::second_moments`); clipped tensor by tensor. The settings begin with beta, 1 − beta, eps and threshold.
 pub(super) fn estimate(tape: &mut Tape, part: &Part, update: UpdateValues<'_>) -> Value {
     let kernel = TensorKernel { name: "factored_update", file: "factored_update.wgsl", entry: "estimate", flops: 30 };
     let [rows, columns] = [0, 1].map(|slot| part.slots[slot]);

@@ -24,7 +24,7 @@ use crate::{
     adapters::Store,
     config::{OptimizerKind, OptimizerSettings},
     gpu::Gpu,
-    tape::{DType, Tape, Value},
+    tape::{Tape, Value},
 };
 
 pub use adafactor::Adafactor;
@@ -206,9 +206,4 @@ fn padded_settings<const N: usize>(numbers: [f64; N]) -> [f64; SETTINGS] {
     let mut settings = [0.0; SETTINGS];
     settings[..N].copy_from_slice(&numbers);
     settings
-}
-
-/// A flat f32 buffer on a tape.
-fn flat(tape: &mut Tape, buffer: &crate::gpu::Buffer, elements: usize) -> Value {
-    tape.external(buffer.label(), &[elements], DType::F32, &buffer.whole())
 }

@@ -83,7 +83,7 @@ impl Rule for ScheduleFree {
     }
 
     fn record(&self, tape: &mut Tape, parts: &Parts, update: UpdateValues<'_>) {
-        parts.shards.iter().for_each(|part| UPDATE.record(tape, part, update.clip));
+        UPDATE.record(tape, parts, update);
     }
 
     fn numbers(&self, update: u32, rate: f64, _shared: f64) -> [f64; SETTINGS] {

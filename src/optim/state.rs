@@ -11,7 +11,6 @@ use crate::{
 use super::{
     Part, Parts,
     factored::{EXTENT, Extent},
-    flat,
 };
 
 /// One slot of an optimizer.
@@ -52,6 +51,11 @@ impl SlotRule {
     /// A value for each parameter that begins as the parameter.
     pub(super) const fn copy(name: &'static str) -> Self {
         Self { name, begins: Begins::Parameters, holds: Holds::Elements }
+    }
+
+    /// The means that second moments are factored into, as [`super::factored::estimate`] keeps them.
+    pub(super) const fn second_moments() -> [Self; 2] {
+        [Self::means("exp_avg_sq_row", Holds::RowMeans), Self::means("exp_avg_sq_col", Holds::ColumnMeans)]
     }
 
     pub(super) const fn means(name: &'static str, holds: Holds) -> Self {
@@ -176,16 +180,19 @@ impl State {
             let shard = &store.shards[state.shard];
             let group = shard.group.expect("only trained shards have state");
             Part {
-                parameters: flat(tape, &shard.parameters, shard.elements),
-                gradients: flat(tape, &shard.accumulated, shard.elements),
-                slots: state.slots.iter().map(|slot| flat(tape, slot, shard.elements)).collect(),
+                parameters: shard.on(tape, &shard.parameters),
+                gradients: shard.on(tape, &shard.accumulated),
+                slots: state.slots.iter().map(|slot| shard.on(tape, slot)).collect(),
                 tensors: state.tensors.as_ref().map(|table| table.on(tape)),
                 settings: settings[group],
                 group,
             }
         };
         let shards = self.shards.iter().map(part).collect();
-        let shared = self.shared.as_ref().map(|(buffer, begin)| flat(tape, buffer, begin.len()));
+        let shared = self
+            .shared
+            .as_ref()
+            .map(|(buffer, begin)| tape.external(buffer.label(), &[begin.len()], DType::F32, &buffer.whole()));
         Parts { shards, shared }
     }
 }

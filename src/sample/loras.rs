@@ -10,9 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     config::nearest,
-    families::SD_V1,
-    models::{ClipText, ClipTextConfig, UNet, UNetConfig},
-    nn::Builder,
+    models::adaptable,
     weights::{
         Checkpoint, PartTensors, SafetensorsFile,
         lora::{self, Delta, LoraModule, Part, Site, SiteKind, WeightRef},
@@ -39,12 +37,7 @@ impl KnownModules {
     /// # Errors
     /// Missing or misshapen tensors.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
-        let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
-        UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let mut modules = builder.finish(SD_V1.name, "U-Net")?.sites;
-        let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
-        ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-        modules.extend(builder.finish(SD_V1.name, "text encoder")?.sites);
+        let mut modules = adaptable::sites(checkpoint)?;
         modules.retain(|site| site.kind != SiteKind::Conv3x3);
         let mut weights = checkpoint.unet.weights(Part::Unet);
         weights.extend(checkpoint.text_encoder.weights(Part::TextEncoder));

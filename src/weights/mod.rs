@@ -5,6 +5,7 @@
 mod atomic_file;
 mod checkpoint;
 mod component;
+mod date;
 mod family;
 mod folder;
 mod half_convert;
@@ -21,6 +22,7 @@ mod site;
 
 pub use atomic_file::{check_writable, write_atomically};
 pub use checkpoint::Checkpoint;
+pub use date::iso_date;
 pub use half_convert::first_non_finite;
 pub use hashing::{ModelHashes, sha256_hex};
 pub use model_folder::{ModelFolder, ModelKind};

@@ -36,6 +36,9 @@ pub enum Kind {
     },
 }
 
+/// −1 and minus the strength, by which kinds that are not linear in it are blended in.
+pub(super) const BLEND: [Factor; 2] = [Factor::fixed(-1.0), Factor::by_strength(-1.0)];
+
 /// One of a module's tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
@@ -128,6 +131,7 @@ impl Kind {
 impl OnTape<'_> {
     /// −1 and minus the strength, on a tape.
     pub(super) fn blend(tape: &mut Tape, scales: &Scales) -> (Value, Value) {
-        (scales.on(tape, Factor::fixed(-1.0)), scales.on(tape, Factor::by_strength(-1.0)))
+        let [minus_one, minus_strength] = BLEND.map(|factor| scales.on(tape, factor));
+        (minus_one, minus_strength)
     }
 }

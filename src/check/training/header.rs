@@ -5,8 +5,8 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    adapters::{BLOCKS, Kind, Rules, Size, TextRules, UnetRules},
-    config::LoraTarget,
+    adapters::{Kind, Rules, Size, TextRules, UnetRules},
+    config::{LoraTarget, NETWORK_BLOCKS},
     ops::DoraAxis,
     optim::EmaRule,
     train::tasks::diffusion::step::Dropouts,
@@ -123,10 +123,10 @@ fn number<T: FromStr>(file: &SafetensorsFile, key: &str) -> Result<Option<T>> {
 }
 
 /// A value for each of kohya's blocks, between commas.
-fn by_block<T: FromStr>(file: &SafetensorsFile, key: &str) -> Result<Option<[T; BLOCKS]>> {
+fn by_block<T: FromStr>(file: &SafetensorsFile, key: &str) -> Result<Option<[T; NETWORK_BLOCKS]>> {
     let Some(text) = word(file, key) else { return Ok(None) };
     let values: Option<Vec<T>> = text.split(',').map(|value| value.trim().parse().ok()).collect();
     let values = values.with_context(|| format!("`{key}` holds something else than numbers: {text:?}"))?;
-    ensure!(values.len() == BLOCKS, "`{key}` holds {} values, not {BLOCKS}", values.len());
+    ensure!(values.len() == NETWORK_BLOCKS, "`{key}` holds {} values, not {NETWORK_BLOCKS}", values.len());
     Ok(values.try_into().ok())
 }

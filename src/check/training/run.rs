@@ -7,10 +7,10 @@ use crate::{
     families::SD_V1,
     gpu::Gpu,
     models::{
-        ClipText, ClipTextConfig, UNet, UNetConfig,
+        ClipText, UNet, adaptable,
         encode::{LatentDecoder, LatentEncoder},
     },
-    nn::{Builder, Built},
+    nn::Built,
     optim::Optimizer,
     tape::{Checkpointing, DType},
     train::{
@@ -20,7 +20,7 @@ use crate::{
             step::{StepOptions, TrainedText},
         },
     },
-    weights::{Checkpoint, OwnedTensor, lora::Part},
+    weights::{Checkpoint, OwnedTensor},
 };
 
 use super::{file::TrainingCase, recorder::Recorder, texts::Texts};
@@ -101,16 +101,8 @@ struct Networks<'a> {
 
 impl<'a> Networks<'a> {
     fn build(checkpoint: &'a Checkpoint, case: &TrainingCase) -> Result<Self> {
-        let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
-        let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let unet = (unet, builder.finish(SD_V1.name, "U-Net")?);
-        let mut text = None;
-        if case.adapted.rules.text.is_some() {
-            let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
-            let model = ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-            text = Some((model, builder.finish(SD_V1.name, "text encoder")?));
-        }
-        Ok(Self { unet, text })
+        let text = case.adapted.rules.text.is_some().then(|| adaptable::text_encoder(checkpoint));
+        Ok(Self { unet: adaptable::unet(checkpoint)?, text: text.transpose()? })
     }
 
     fn texts(&self, gpu: &Gpu, checkpoint: &Checkpoint, case: &TrainingCase) -> Result<Texts> {

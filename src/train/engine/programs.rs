@@ -7,7 +7,7 @@ use crate::{
     adapters::Store,
     gpu::{Gpu, GpuError, KernelSpec, Pending},
     ops,
-    tape::{DType, Input, Plan, Program, Tape, prepared_bytes, shared_bytes},
+    tape::{Input, Plan, Program, Tape, prepared_bytes, shared_bytes},
 };
 
 use super::update::{PendingUpdate, RecordedUpdate, UpdateNumbers};
@@ -149,8 +149,7 @@ fn next(programs: &mut impl Iterator<Item = Program>) -> Program {
 fn record_sum(store: &Store) -> Tape {
     let mut tape = Tape::new();
     for (_, shard) in store.trained() {
-        let into = tape.external("accumulated", &[shard.elements], DType::F32, &shard.accumulated.whole());
-        let gradients = tape.external("gradients", &[shard.elements], DType::F32, &shard.gradients.whole());
+        let [into, gradients] = [&shard.accumulated, &shard.gradients].map(|buffer| shard.on(&mut tape, buffer));
         ops::accumulate(&mut tape, into, gradients);
     }
     tape

@@ -72,11 +72,7 @@ pub fn record_update(
     let input = |(index, &size): (usize, &usize)| tape.input(&format!("numbers {index}"), &[size]);
     let inputs: Vec<Input> = sizes.iter().enumerate().map(input).collect();
     let max_grad_norm = tape.input("max_grad_norm", &[1]);
-    let gradients = |(_, shard): (_, &crate::adapters::Shard)| {
-        let buffer = &shard.accumulated;
-        tape.external(buffer.label(), &[shard.elements], DType::F32, &buffer.whole())
-    };
-    let gradients: Vec<Value> = store.trained().map(gradients).collect();
+    let gradients: Vec<Value> = store.trained().map(|(_, shard)| shard.on(&mut tape, &shard.accumulated)).collect();
     let loss_scale = scale.on(&mut tape);
     let clip = ops::grad_norm(&mut tape, &gradients, max_grad_norm.value, loss_scale);
     let values: Vec<Value> = inputs.iter().map(|input| input.value).collect();

@@ -199,7 +199,7 @@ fn loss_metadata(config: &TrainConfig) -> LossMetadata {
         min_snr_gamma: config.min_snr_gamma.unwrap_or_default(),
         debiased_estimation: loss.debiased_estimation_loss,
         zero_terminal_snr: loss.zero_terminal_snr,
-        masked_loss: loss.masked_loss || loss.alpha_mask,
+        masked_loss: loss.is_masked(),
         timesteps: (loss.min_timestep, loss.max_timestep),
         noise_offset: config.noise_offset,
         noise_offset_random_strength: noise.noise_offset_random_strength,

@@ -2,7 +2,7 @@
 //!
 //! Message and field numbers are those of TensorFlow's `event.proto`, `summary.proto` and `tensor.proto`.
 
-use crate::size::Size;
+use crate::{size::Size, weights::iso_date};
 use anyhow::{Context, Result};
 use std::{
     fs::{self, File},
@@ -93,22 +93,9 @@ impl EventWriter {
 
 /// The folder of one run, as sd-scripts names it: prefix and time stamp (UTC, `YYYYMMDDhhmmss`) in `logging_dir`.
 pub fn run_folder(logging_dir: &Path, log_prefix: &str, started: SystemTime) -> PathBuf {
-    let seconds = since_epoch(started).as_secs();
-    let (year, month, day) = civil_date(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    logging_dir.join(format!("{log_prefix}{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}"))
-}
-
-/// (year, month, day) of a count of days since 1970-01-01, by 400-year cycles of years that begin in March.
-fn civil_date(days_since_1970: u64) -> (u64, u64, u64) {
-    let days = days_since_1970 + 719_468; // since 0000-03-01
-    let (cycle, day_of_cycle) = (days / 146_097, days % 146_097);
-    let year_of_cycle = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36_524 - day_of_cycle / 146_096) / 365;
-    let day_of_year = day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (400 * cycle + year_of_cycle + u64::from(month <= 2), month, day)
+    let mut stamp = iso_date(since_epoch(started).as_secs_f64());
+    stamp.retain(|sign| sign.is_ascii_digit());
+    logging_dir.join(format!("{log_prefix}{stamp}"))
 }
 
 /// A clock set before 1970 counts as 1970.

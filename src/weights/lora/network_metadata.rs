@@ -2,6 +2,8 @@
 
 use serde_json::{Map, json};
 
+use super::python::python_bool;
+
 /// Kind of the adapters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
@@ -55,8 +57,8 @@ impl NetworkMetadata {
             Algorithm::Lora => {}
             Algorithm::Dora { by_output } => {
                 argument("algo", "lora".to_owned());
-                argument("dora_wd", "True".to_owned());
-                argument("wd_on_output", if by_output { "True" } else { "False" }.to_owned());
+                argument("dora_wd", python_bool(true));
+                argument("wd_on_output", python_bool(by_output));
             }
             Algorithm::Loha => drop(argument("algo", "loha".to_owned())),
             Algorithm::Lokr { factor } => {
@@ -69,7 +71,7 @@ impl NetworkMetadata {
             argument("conv_alpha", alpha.to_string());
         }
         if self.rs_lora {
-            argument("rs_lora", "True".to_owned());
+            argument("rs_lora", python_bool(true));
         }
         for (name, share) in [("rank_dropout", self.rank_dropout), ("module_dropout", self.module_dropout)] {
             if share > 0.0 {

@@ -63,12 +63,15 @@ fn read_file(file: &SafetensorsFile, known_modules: &[Site], weights: &[WeightRe
     }
     let delta = |(index, tensors): (usize, Tensors)| Delta::new(&weights[index], &tensors, config.as_ref());
     let deltas = others.into_iter().map(delta).collect::<Result<_>>()?;
-    let warnings = (without_alpha > 0).then(|| alpha_warning(file.path(), without_alpha)).into_iter().collect();
+    let warnings = alpha_warning(file.path(), without_alpha).into_iter().collect();
     Ok(LoraFileContents { modules, deltas, metadata: file.metadata().clone(), warnings })
 }
 
-fn alpha_warning(path: &Path, count: usize) -> String {
-    format!("{}: {count} modules state no alpha; taken to be their rank, as diffusers does", path.display())
+/// What is to be said of `count` modules that state no alpha, if there are any.
+pub(super) fn alpha_warning(path: &Path, count: usize) -> Option<String> {
+    let said =
+        || format!("{}: {count} modules state no alpha; taken to be their rank, as diffusers does", path.display());
+    (count > 0).then(said)
 }
 
 /// The tensors of one module.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::adapter_config::AdapterConfig;
 use super::keys::Role;
-use super::read::{Tensors, by_name, index_by_name, refuse_unmatched};
+use super::read::{Tensors, alpha_warning, by_name, index_by_name, refuse_unmatched};
 use super::refuse::other_families;
 use super::values::{finite_values, scalar};
 use super::{AdapterModule, AdapterTensor, DOWN, MAGNITUDE, Site, UP};
@@ -49,10 +49,9 @@ fn read_file(file: &SafetensorsFile, sites: &[Site]) -> Result<AdapterFileConten
     }
     refuse_unmatched(&unmatched, found.is_empty())?;
     found.sort_by_key(|(site, _)| *site);
-    let warning = (without_alpha > 0)
-        .then(|| format!("{}: {without_alpha} modules state no alpha; taken to be their rank", file.path().display()));
+    let warnings = alpha_warning(file.path(), without_alpha).into_iter().collect();
     let modules = found.into_iter().map(|(_, module)| module).collect();
-    Ok(AdapterFileContents { modules, warnings: warning.into_iter().collect() })
+    Ok(AdapterFileContents { modules, warnings })
 }
 
 /// A module, and whether its alpha is stated.

@@ -7,6 +7,7 @@ use crate::{
     data::{
         dataset::{Dataset, DatasetOptions, Example},
         masks::MaskOptions,
+        names::file_name,
         sheet::DataSheet,
         split::Split,
         tokenizer::ClipTokenizer,
@@ -61,20 +62,16 @@ pub(super) fn open_dataset(
 /// # Errors
 /// A share of held-out pictures that leaves none to train on.
 pub(super) fn choose_split(config: &TrainConfig, examples: &[Example]) -> Result<Split> {
-    let names: Vec<String> = examples.iter().map(file_name).collect();
+    let names: Vec<String> = examples.iter().map(|example| file_name(&example.path)).collect();
     Split::choose(&names, config.validation_split.map(|share| share as f32), config.seed)
 }
 
 /// Says which pictures are held out.
 pub(super) fn say_split(split: &Split, examples: &[Example], tell: &mut Tell<'_>) {
     if !split.validation.is_empty() {
-        let held_out: Vec<String> = split.validation.iter().map(|&index| file_name(&examples[index])).collect();
+        let held_out: Vec<String> = split.validation.iter().map(|&index| file_name(&examples[index].path)).collect();
         say(tell, &format!("held out for validation, never trained on: {}", held_out.join(", ")));
     }
-}
-
-fn file_name(example: &Example) -> String {
-    example.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// How many updates the configuration makes of these examples.

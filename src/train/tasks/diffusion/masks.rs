@@ -16,7 +16,7 @@ use crate::{
     train::events::{Event, Tell, say},
 };
 
-use super::{kept::Kept, objective::Objective};
+use super::kept::Kept;
 
 /// Pixels along each side of one place of a latent.
 const CELL: usize = SD_V1.latent.cell;
@@ -26,7 +26,7 @@ const CELL: usize = SD_V1.latent.cell;
 /// # Errors
 /// A mask that does not decode, named; a failure of the disk.
 pub(super) fn load_masks(examples: &[Example], config: &TrainConfig, tell: &mut Tell<'_>) -> Result<Vec<Vec<f32>>> {
-    if !Objective::of(config).masked {
+    if !config.loss.is_masked() {
         return Ok(Vec::new());
     }
     let target = config.resolution;

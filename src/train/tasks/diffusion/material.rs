@@ -9,7 +9,7 @@ use crate::{
     data::{dataset::Example, sheet::DataSheet, split::Split, tokenizer::ClipTokenizer},
     families::SD_V1,
     gpu::Gpu,
-    models::{ClipText, ClipTextConfig, UNet, UNetConfig, VaeConfig, VaeEncoder},
+    models::{ClipText, ClipTextConfig, UNet, VaeConfig, VaeEncoder, adaptable},
     nn::{Builder, Built},
     train::events::{Event, Tell, say},
     weights::{
@@ -71,18 +71,15 @@ impl<'a> Networks<'a> {
     /// Missing or misshapen tensors.
     pub fn build(config: &TrainConfig, checkpoint: &'a Checkpoint) -> Result<Self> {
         let rules = rules(config, 0);
-        let builder = match rules.unet {
-            Some(_) => Builder::adaptable(&checkpoint.unet, Part::Unet),
-            None => Builder::new(&checkpoint.unet),
-        };
-        let unet = UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-        let unet_built = builder.finish(SD_V1.name, "U-Net")?;
+        let (unet, mut unet_built) = adaptable::unet(checkpoint)?;
+        if rules.unet.is_none() {
+            unet_built.sites.clear();
+        }
         let text_config = ClipTextConfig::of(&checkpoint.text_encoder)?;
         let (mut text, mut text_built) = (None, None);
         if rules.text.is_some() {
-            let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
-            text = Some(Rc::new(ClipText::new(&builder, text_config.clone())));
-            text_built = Some(builder.finish(SD_V1.name, "text encoder")?);
+            let (model, built) = adaptable::text_encoder(checkpoint)?;
+            (text, text_built) = (Some(Rc::new(model)), Some(built));
         }
         Ok(Self { unet, unet_built, text, text_built, text_config })
     }
@@ -163,7 +160,7 @@ pub(super) fn read_initial(
     checkpoint: &Checkpoint,
     tell: &mut Tell<'_>,
 ) -> Result<Vec<AdapterModule>> {
-    let contents = lora::read_adapters(path, &adaptable_sites(checkpoint)?).context("network_weights")?;
+    let contents = lora::read_adapters(path, &adaptable::sites(checkpoint)?).context("network_weights")?;
     contents.warnings.iter().for_each(|warning| say(tell, &format!("warning: {warning}")));
     let parts: HashSet<Part> = networks.sites().iter().map(|site| site.part).collect();
     let is_trained = |module: &AdapterModule| parts.contains(&module.site.part);
@@ -180,17 +177,6 @@ pub(super) fn read_initial(
         );
     }
     Ok(trained)
-}
-
-/// Everything in a checkpoint that an adapter can stand on.
-fn adaptable_sites(checkpoint: &Checkpoint) -> Result<Vec<Site>> {
-    let builder = Builder::adaptable(&checkpoint.unet, Part::Unet);
-    UNet::new(&builder, UNetConfig::of(&checkpoint.unet)?);
-    let mut sites = builder.finish(SD_V1.name, "U-Net")?.sites;
-    let builder = Builder::adaptable(&checkpoint.text_encoder, Part::TextEncoder);
-    ClipText::new(&builder, ClipTextConfig::of(&checkpoint.text_encoder)?);
-    sites.extend(builder.finish(SD_V1.name, "text encoder")?.sites);
-    Ok(sites)
 }
 
 /// Says how large the adapters are.

@@ -36,7 +36,7 @@ impl Objective {
             loss: loss_kind(config.loss.loss_type),
             huber: huber_threshold(&config.loss),
             weights: loss_weights(config),
-            masked: config.loss.masked_loss || config.loss.alpha_mask,
+            masked: config.loss.is_masked(),
             noise: noise_rules(config),
             timesteps: min_timestep as usize..max_timestep as usize,
             ..Self::mse(config.prediction_type)

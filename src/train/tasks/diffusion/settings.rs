@@ -1,8 +1,8 @@
 //! What a configuration means for the passes of a training.
 
 use crate::{
-    adapters::{AdapterSet, BLOCKS, Kind, Rules, Size, TextRules, UnetRules},
-    config::{self, GradientCheckpointing, MixedPrecision, NetworkConfig, NetworkType, TrainConfig},
+    adapters::{AdapterSet, Kind, Rules, Size, TextRules, UnetRules},
+    config::{self, GradientCheckpointing, MixedPrecision, NETWORK_BLOCKS, NetworkConfig, NetworkType, TrainConfig},
     data::tokenizer::MAX_CAPTION_TOKENS,
     families::SD_V1,
     gpu::Gpu,
@@ -90,12 +90,12 @@ fn size(network: &NetworkConfig, rank: usize, alpha: f64) -> Size {
     Size { rank, alpha: (alpha * factor) as f32 }
 }
 
-fn block_sizes(network: &NetworkConfig, dims: &[f64], alphas: &[f64], alpha: f64) -> Option<[Size; BLOCKS]> {
+fn block_sizes(network: &NetworkConfig, dims: &[f64], alphas: &[f64], alpha: f64) -> Option<[Size; NETWORK_BLOCKS]> {
     let of = |block: usize| {
         let alpha = alphas.get(block).copied().unwrap_or(alpha);
         size(network, dims[block] as usize, alpha)
     };
-    (dims.len() == BLOCKS).then(|| std::array::from_fn(of))
+    (dims.len() == NETWORK_BLOCKS).then(|| std::array::from_fn(of))
 }
 
 /// Passes of the text encoder for a caption.

@@ -99,13 +99,18 @@ impl DiffusionTask<'_> {
     fn save_epoch(&mut self, epoch: u32, step: u32, last: bool, tell: &mut Tell<'_>) -> Result<()> {
         if last {
             let files = self.output.save_final(&self.modules()?, epoch, step)?;
-            tell(&Event::Saved { epoch: None, step, file: &files.kohya });
-            self.files = Some(files);
+            self.end_with(files, step, tell);
         } else if epoch.is_multiple_of(self.config.save_every_n_epochs) {
             let files = self.output.save_epoch(&self.modules()?, epoch, step)?;
             tell(&Event::Saved { epoch: Some(epoch), step, file: &files.kohya });
         }
         Ok(())
+    }
+
+    /// Takes the files of the run's end.
+    fn end_with(&mut self, files: SavedFiles, step: u32, tell: &mut Tell<'_>) {
+        tell(&Event::Saved { epoch: None, step, file: &files.kohya });
+        self.files = Some(files);
     }
 
     /// Draws the previews, if there are any, into a file named after `moment`. Whatever goes wrong with pictures is said,
@@ -167,8 +172,7 @@ impl Task for DiffusionTask<'_> {
             }
             Moment::Stopped { epoch, step } => {
                 let files = self.output.save_stopped(&self.modules()?, epoch, step)?;
-                tell(&Event::Saved { epoch: None, step, file: &files.kohya });
-                self.files = Some(files);
+                self.end_with(files, step, tell);
             }
         }
         Ok(())
